@@ -169,7 +169,7 @@ fn with(object: &Value, map: &str, entries: &[(&str, &str)]) -> Value {
 pub fn after(object: &Value, verdict: &Verdict) -> Value {
     let mut changed = object.clone();
     if let Outcome::Patched(edits) = &verdict.outcome {
-        let operations = Received::deserialize(object).unwrap().patch(edits);
+        let operations = Received::deserialize(object).unwrap().patch(edits).unwrap();
         assert!(!operations.is_empty(), "a patch that changes nothing: {edits:?}");
         json_patch::patch(&mut changed, &operations).unwrap();
     }

@@ -7,11 +7,12 @@
 
 mod step;
 
-use self::step::{Content, Op, Path, Step, pointer};
+use self::step::{Content, Op, Path, Step};
 use fastrak_api::balancer::PartialService;
 use fastrak_api::claim::PartialClaim;
 use fastrak_api::object::{Mapping, Metadata, Text};
-use json_patch::PatchOperation;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{PatchOperation, TestOperation};
 use serde::Deserialize;
 use smol_str::SmolStr;
 use std::fmt;
@@ -104,7 +105,7 @@ impl Field {
     /// Returns the field as a JSON Pointer.
     #[must_use]
     pub fn pointer(self) -> String {
-        pointer(self.path()).to_string()
+        PointerBuf::from_tokens(self.path().into_iter().flatten()).to_string()
     }
 
     /// Returns the kind of the field, for messages, before its name.
@@ -202,33 +203,26 @@ impl Received<'_> {
     }
 
     /// Returns the operations that apply the edits. None for values that the object has already.
-    #[must_use]
-    pub fn patch(&self, edits: &[Edit]) -> Vec<PatchOperation> {
-        let mut operations = Vec::new();
-        self.steps(&Settled::of(edits), |step| operations.push(step.operation()));
-        operations
+    pub fn patch(&self, edits: &[Edit]) -> Result<Vec<PatchOperation>, serde_json::Error> {
+        let mut text = Vec::new();
+        let any = self.write(&Settled::of(edits), &mut text);
+        if any { serde_json::from_slice(&text) } else { Ok(Vec::new()) }
     }
 
     /// Writes the patch that applies the edits. Returns whether there is any.
-    pub fn write(&self, edits: &Settled<'_>, out: &mut Vec<u8>) -> bool {
-        let start = out.len();
-        self.steps(edits, |step| {
+    pub fn write(&self, Settled(edits): &Settled<'_>, out: &mut Vec<u8>) -> bool {
+        let (start, mut made) = (out.len(), Vec::new());
+        // Each step is written at once: a list of them would be a slow allocation.
+        let mut take = |step: Step<'_>| {
             out.push(if out.len() == start { b'[' } else { b',' });
             step.write(out);
-        });
+        };
+        edits.iter().for_each(|edit| self.step(edit, &mut made, &mut take));
         let any = out.len() > start;
         if any {
             out.push(b']');
         }
         any
-    }
-
-    /// Passes on the steps one by one: a list of them would be a slow allocation.
-    fn steps(&self, Settled(edits): &Settled<'_>, mut take: impl FnMut(Step<'_>)) {
-        let mut made = Vec::new();
-        for edit in edits {
-            self.step(edit, &mut made, &mut take);
-        }
     }
 
     fn step(&self, edit: &Edit, made: &mut Vec<Path>, take: &mut impl FnMut(Step<'_>)) {
@@ -266,8 +260,8 @@ impl Received<'_> {
 /// The first operation of a patch that must not touch any other version of an object.
 #[must_use]
 pub fn only_version(resource_version: &str) -> PatchOperation {
-    let path = [Some("metadata"), Some("resourceVersion"), None];
-    Step { op: Op::Test, path, value: Content::Text(resource_version) }.operation()
+    let path = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
+    PatchOperation::Test(TestOperation { path, value: resource_version.into() })
 }
 
 #[cfg(test)]

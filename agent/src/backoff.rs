@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Why a reconciliation is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backoff {
+pub(crate) enum Backoff {
     /// An operation has failed that may succeed later.
     Failed,
     /// A resource is in use and will be free soon.
@@ -17,15 +17,13 @@ pub enum Backoff {
 
 impl Backoff {
     /// Returns the delay after `times` consecutive results of this kind, at least one.
-    #[must_use]
-    pub fn delay(self, times: u32) -> Duration {
+    pub(crate) fn delay(self, times: u32) -> Duration {
         let (first, longest) = self.limits();
         retry::delay(times, first, longest)
     }
 
     /// Returns the first and the longest delay.
-    #[must_use]
-    pub const fn limits(self) -> (Duration, Duration) {
+    pub(crate) const fn limits(self) -> (Duration, Duration) {
         match self {
             Self::Failed => (Duration::from_millis(250), Duration::from_secs(60)),
             Self::Busy => (Duration::from_secs(2), Duration::from_secs(10)),

@@ -1,13 +1,13 @@
 //! Plans the volume of a claim, for a new volume and for an existing one: `plan.rs` decides by the
 //! claim, its class and this node; `pv.rs` renders the PersistentVolume.
 
-pub mod plan;
-pub mod pv;
+pub(crate) mod plan;
+pub(crate) mod pv;
 
 use crate::backoff::Backoff;
 use crate::cluster::ClusterError;
 use crate::context::Context;
-use crate::failure::{Failure, Operation};
+use crate::failure::{During as _, Failure, Operation};
 use crate::metrics::Provision;
 use crate::snapshot::VolumeView;
 use crate::unfinished::Outcome;
@@ -18,7 +18,7 @@ use plan::{Decision, Plan, Rejection, ThisNode};
 
 /// Returns the plan of the claim's volume. Returns the outcome of the reconciliation if the claim
 /// gets none now; the reason is reported.
-pub async fn plan(
+pub(crate) async fn plan(
     context: &Context,
     id: &VolumeId,
     claim: &Claim,
@@ -62,8 +62,7 @@ async fn decide(context: &Context, claim: &Claim, view: &VolumeView) -> Result<D
         Decision::Create(plan) => plan,
         other => return Ok(other),
     };
-    let other = other_node(context, &plan.hostname).await;
-    Ok(match other.map_err(Failure::of(Operation::Plan))? {
+    Ok(match other_node(context, &plan.hostname).await.during(Operation::Plan)? {
         None => Decision::Create(plan),
         Some(other) => {
             let (node, hostname) = (context.node.clone(), plan.hostname);

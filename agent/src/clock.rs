@@ -16,7 +16,7 @@ pub trait Clock: Debug + Send + Sync {
 
 /// The clocks of the system.
 #[derive(Debug)]
-pub struct SystemClock;
+pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {

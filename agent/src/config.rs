@@ -38,25 +38,34 @@ pub struct Args {
     /// "reserve": "10%", "overcommit": "1.5", "size": "100Gi"}].
     #[arg(long, value_name = "FILE")]
     pools_file: Option<PathBuf>,
-    /// The orphans.
     #[command(flatten)]
-    orphans: OrphanArgs,
-    /// The periodic work.
-    #[command(flatten)]
-    upkeep: UpkeepArgs,
-    /// A directory of another provisioner from which claims may import volumes. Can be repeated.
-    #[arg(long, value_name = "PATH", value_parser = flags::directory)]
-    import_from: Vec<PathBuf>,
-    /// The kubelet's pod directory, which shows the mounts of pods.
-    #[arg(long, default_value = "/var/lib/kubelet/pods", value_name = "PATH")]
-    pods_dir: PathBuf,
-    #[command(flatten)]
-    admin: AdminArgs,
-    #[command(flatten)]
-    client: ClientArgs,
+    settings: Settings,
     /// The log settings. They are applied first, so that all other errors are logged.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// The flags that need no further check.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Settings {
+    /// The orphans.
+    #[command(flatten)]
+    pub orphans: OrphanArgs,
+    /// The periodic work.
+    #[command(flatten)]
+    pub upkeep: UpkeepArgs,
+    /// A directory of another provisioner from which claims may import volumes. Can be repeated.
+    #[arg(long, value_name = "PATH", value_parser = flags::directory)]
+    pub import_from: Vec<PathBuf>,
+    /// The kubelet's pod directory, which shows the mounts of pods.
+    #[arg(long, default_value = "/var/lib/kubelet/pods", value_name = "PATH")]
+    pub pods_dir: PathBuf,
+    /// The address of the health and metrics endpoints.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// How to reach the API server.
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 /// The configuration of an agent.
@@ -66,18 +75,8 @@ pub struct Config {
     pub node: NodeName,
     /// The pools of the node, at least one.
     pub pools: Vec<PoolConfig>,
-    /// The settings of the periodic work.
-    pub upkeep: UpkeepArgs,
-    /// The settings for orphans.
-    pub orphans: OrphanArgs,
-    /// The directories of other provisioners from which claims may import volumes.
-    pub import_from: Vec<PathBuf>,
-    /// The kubelet's pod directory.
-    pub pods_dir: PathBuf,
-    /// The address of the health and metrics endpoints.
-    pub admin: AdminArgs,
-    /// How to reach the API server.
-    pub client: ClientArgs,
+    /// All other settings.
+    pub settings: Settings,
 }
 
 /// Why the flags are invalid.
@@ -122,18 +121,7 @@ impl TryFrom<Args> for Config {
     type Error = ConfigError;
 
     fn try_from(args: Args) -> Result<Self, ConfigError> {
-        let Args {
-            node,
-            mut pools,
-            pools_file,
-            orphans,
-            upkeep,
-            import_from,
-            pods_dir,
-            admin,
-            client,
-            log: _,
-        } = args;
+        let Args { node, mut pools, pools_file, settings, log: _ } = args;
         let named = NodeName::parse(&node);
         let node = named.map_err(|source| ConfigError::Node { name: node, source })?;
         if let Some(path) = pools_file {
@@ -144,7 +132,7 @@ impl TryFrom<Args> for Config {
             pools.push(default.map_err(ConfigError::Pool)?);
         }
         refuse_duplicates(&pools)?;
-        Ok(Self { node, pools, upkeep, orphans, import_from, pods_dir, admin, client })
+        Ok(Self { node, pools, settings })
     }
 }
 

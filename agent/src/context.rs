@@ -19,8 +19,9 @@ use fastrak_runtime::chain::Chain;
 use fastrak_runtime::work_queue::Queue;
 use fastrak_store::volumes::orphan::Content;
 use fastrak_store::volumes::{Location, Store, VolumeError};
+use parking_lot::Mutex;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::Notify;
 
 /// The state that all reconcilers share.
@@ -76,29 +77,27 @@ pub enum DiskThread {
 
 impl Context {
     /// Requeues all waiting claims: there may be space for them now.
-    pub fn wake_waiting(&self) {
+    pub(crate) fn wake_waiting(&self) {
         self.snapshot.all_waiting().into_iter().for_each(|id| self.queue.add(id));
     }
 
     /// Returns the cluster ID: the UID of its namespace `kube-system`. Empty until it is known.
-    #[must_use]
-    pub fn cluster_id(&self) -> String {
-        self.identity.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn cluster_id(&self) -> String {
+        self.identity.lock().clone()
     }
 
-    /// Sets the cluster ID.
-    pub fn set_cluster_id(&self, id: String) {
-        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    pub(crate) fn set_cluster_id(&self, id: String) {
+        *self.identity.lock() = id;
     }
 
     /// Returns the location of the volume's directory.
-    pub async fn find(&self, id: &VolumeId) -> Result<Location, VolumeError> {
+    pub(crate) async fn find(&self, id: &VolumeId) -> Result<Location, VolumeError> {
         let id = id.clone();
         self.on_disk(move |store| store.find(&id)).await
     }
 
     /// Returns the content of a volume's directory, or `None` if it does not exist.
-    pub async fn content(
+    pub(crate) async fn content(
         &self,
         pool: &PoolName,
         id: &VolumeId,
@@ -108,7 +107,7 @@ impl Context {
     }
 
     /// Reports a failure to reconcile `id`. Returns when to retry.
-    pub fn failed<'a>(
+    pub(crate) fn failed<'a>(
         &self,
         id: &VolumeId,
         object: impl Into<Object<'a>>,
@@ -126,7 +125,7 @@ impl Context {
     }
 
     /// Reports a problem with an object, unless the same text was reported recently for `id`.
-    pub fn report<'a>(
+    pub(crate) fn report<'a>(
         &self,
         id: &VolumeId,
         object: impl Into<Object<'a>>,
@@ -139,7 +138,7 @@ impl Context {
     }
 
     /// Writes a problem with an object to the log and as an event.
-    pub fn warn<'a>(&self, object: impl Into<Object<'a>>, reason: EventReason, text: &str) {
+    pub(crate) fn warn<'a>(&self, object: impl Into<Object<'a>>, reason: EventReason, text: &str) {
         let object = object.into();
         let event = reason.as_str();
         match object {
@@ -169,7 +168,7 @@ impl Context {
     }
 
     /// Runs a disk operation on its thread.
-    pub async fn on_disk<T: Send + 'static>(
+    pub(crate) async fn on_disk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, VolumeError> + Send + 'static,
     ) -> Result<T, VolumeError> {

@@ -1,6 +1,5 @@
 //! Events on claims, volumes and nodes.
 
-use crate::cluster::repoint;
 use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_api::names;
@@ -26,12 +25,9 @@ pub struct Events {
 
 /// The object that an event is about.
 #[derive(Clone, Copy, Debug)]
-pub enum Object<'a> {
-    /// A claim.
+pub(crate) enum Object<'a> {
     Claim(&'a Claim),
-    /// A PersistentVolume.
     Volume(&'a Volume),
-    /// A node.
     Node(&'a NodeName),
 }
 
@@ -44,7 +40,7 @@ pub fn channel() -> (Events, EventQueue) {
 
 impl Events {
     /// Queues an event on an object.
-    pub fn write<'a>(
+    pub(crate) fn write<'a>(
         &self,
         object: impl Into<Object<'a>>,
         reason: EventReason,
@@ -67,25 +63,34 @@ pub(crate) const fn enforcement(limit: Option<QuotaGroup>) -> &'static str {
 impl Object<'_> {
     fn reference(self) -> ObjectReference {
         match self {
-            Self::Claim(claim) => repoint::reference(claim),
+            Self::Claim(claim) => claim_reference(claim),
             Self::Volume(volume) => ObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("PersistentVolume".to_owned()),
-                name: Some(volume.name.clone()),
-                uid: Some(volume.uid.clone()),
                 resource_version: Some(volume.resource_version.clone()),
-                ..ObjectReference::default()
+                ..reference("PersistentVolume", &volume.name, Some(volume.uid.clone()))
             },
-            Self::Node(node) => ObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Node".to_owned()),
-                name: Some(node.to_string()),
-                // The kubelet uses the node name as UID, and `kubectl describe node` looks for
-                // these events too.
-                uid: Some(node.to_string()),
-                ..ObjectReference::default()
-            },
+            // The kubelet uses the node name as UID, and `kubectl describe node` looks for these
+            // events too.
+            Self::Node(node) => reference("Node", node.as_str(), Some(node.to_string())),
         }
+    }
+}
+
+/// Returns an object reference to a claim.
+pub(crate) fn claim_reference(claim: &Claim) -> ObjectReference {
+    ObjectReference {
+        namespace: Some(claim.namespace.clone()),
+        resource_version: claim.resource_version.as_ref().map(ToString::to_string),
+        ..reference("PersistentVolumeClaim", &claim.name, claim.uid.clone())
+    }
+}
+
+fn reference(kind: &str, name: &str, uid: Option<String>) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some(kind.to_owned()),
+        name: Some(name.to_owned()),
+        uid,
+        ..ObjectReference::default()
     }
 }
 
@@ -108,8 +113,7 @@ impl<'a> From<&'a NodeName> for Object<'a> {
 }
 
 /// Creates the writer of the queue for the agent of `node`.
-#[must_use]
-pub fn writer(queue: EventQueue, client: Client, node: &NodeName) -> EventWriter {
+pub(crate) fn writer(queue: EventQueue, client: Client, node: &NodeName) -> EventWriter {
     let reporter =
         Reporter { controller: names::PROVISIONER, instance: node.to_string(), delay: EVENT_DELAY };
     EventWriter::new(queue, client, reporter)

@@ -7,7 +7,7 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
 use fastrak_api::size::Bytes;
 use fastrak_runtime::chain::Chain;
-use fastrak_store::volumes::trash::contents::PurgedVolume;
+use fastrak_store::volumes::trash::plan::Entry;
 use fastrak_store::volumes::{Store, VolumeError};
 
 /// Evicts restorable volumes if that resolves one of the shortages of a claim in the namespace
@@ -46,8 +46,8 @@ async fn evict_trash(
 
 /// Reports an eviction. The claim and the volume are deleted: the event is all that their user can
 /// find.
-pub fn report(context: &Context, pool: &PoolName, volume: &PurgedVolume) {
-    let PurgedVolume { id, owner, bytes } = volume;
+pub(crate) fn report(context: &Context, pool: &PoolName, volume: &Entry) {
+    let Entry { id, owner, bytes, .. } = volume;
     tracing::warn!(%pool, volume = %id, namespace = owner.namespace, claim = owner.name, "evicted a volume from the trash");
     if owner.namespace.is_empty() {
         return;

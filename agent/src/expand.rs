@@ -2,6 +2,6 @@
 //!
 //! Volumes never shrink: Kubernetes does not let a claim request less than it has.
 
-pub mod controller;
-pub mod plan;
-pub mod status;
+pub(crate) mod controller;
+pub(crate) mod plan;
+pub(crate) mod status;

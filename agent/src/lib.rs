@@ -16,24 +16,24 @@
 //! `failure.rs` maps each error to its retry and its event; `Context::report` writes both log and
 //! event.
 
-pub mod backoff;
-pub mod claims;
+mod backoff;
+mod claims;
 pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod events;
 pub mod eviction;
-pub mod expand;
-pub mod failure;
+mod expand;
+mod failure;
 pub mod metrics;
 pub mod orphans;
 mod owners;
-pub mod provision;
-pub mod reclaim;
+mod provision;
+mod reclaim;
 mod repeats;
-pub mod restore;
-pub mod role;
+mod restore;
+mod role;
 pub mod run;
 pub mod snapshot;
 pub mod unfinished;

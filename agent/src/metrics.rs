@@ -1,10 +1,10 @@
 //! The agent's metrics. The label values are enums and the configured pools, so their number is
 //! bounded.
 
-pub mod capacity;
+pub(crate) mod capacity;
 mod pools;
 
-pub use pools::{PoolGauge, PoolGauges};
+pub(crate) use pools::{PoolGauge, PoolGauges};
 
 use capacity::CapacityGauges;
 use fastrak_api::pool::PoolName;
@@ -21,18 +21,15 @@ use std::time::Instant;
 #[derive(Clone, Debug)]
 pub struct Metrics {
     provisions: ByOutcome<Provision>,
-    provision_duration: Histogram,
+    pub(crate) provision_duration: Histogram,
     expansions: ByOutcome<Expansion>,
     deletes: ByOutcome<Delete>,
-    delete_duration: Histogram,
+    pub(crate) delete_duration: Histogram,
     restores: Family<RestoreLabels, Counter>,
-    /// The state of the pools.
-    pub pools: PoolGauges,
-    /// The capacity of pools and the usage of volumes.
-    pub capacity: CapacityGauges,
+    pub(crate) pools: PoolGauges,
+    pub(crate) capacity: CapacityGauges,
     removed: Family<PoolLabel, Counter>,
-    /// Scrapes of the metrics port.
-    pub scrapes: ScrapeMetrics,
+    pub(crate) scrapes: ScrapeMetrics,
 }
 
 /// A counter with one series for each outcome.
@@ -41,68 +38,51 @@ type ByOutcome<O> = Family<[(&'static str, O); 1], Counter>;
 /// The outcome of an attempt to provision a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
-pub enum Provision {
-    /// The volume was created and published.
+pub(crate) enum Provision {
     created,
-    /// The claim cannot be served.
     rejected,
-    /// The attempt failed and is retried.
     failed,
 }
 
 /// The outcome of an attempt to resize a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
-pub enum Expansion {
-    /// The volume and its claim have the new size.
+pub(crate) enum Expansion {
     done,
     /// The pool lacks space.
     refused,
-    /// The attempt failed and is retried.
     failed,
 }
 
 /// The outcome of an attempt to delete a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
-pub enum Delete {
-    /// Its data is in the trash.
+pub(crate) enum Delete {
     trashed,
-    /// Its data was missing.
     missing,
-    /// Its data was kept.
     kept,
     /// An orphan is in the trash.
     orphan,
-    /// It waits for a condition.
     waiting,
-    /// The attempt failed and is retried.
     failed,
 }
 
 /// How a claim gets an existing volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
-pub enum RestoreKind {
-    /// From the trash.
+pub(crate) enum RestoreKind {
     undelete,
-    /// A volume that was retained.
     adopt,
-    /// A volume of another provisioner.
     import,
 }
 
 /// The outcome of an attempt to give a claim an existing volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the values of the label")]
-pub enum Restore {
-    /// The claim has the volume.
+pub(crate) enum Restore {
     done,
-    /// The claim cannot have it.
     refused,
-    /// It waits for a condition.
     waiting,
-    /// The attempt failed and is retried.
     failed,
 }
 
@@ -114,7 +94,7 @@ struct RestoreLabels {
 
 /// Measures a duration until it is dropped.
 #[derive(Debug)]
-pub struct Timer {
+pub(crate) struct Timer {
     histogram: Histogram,
     start: Instant,
 }
@@ -130,8 +110,8 @@ impl Metrics {
             deletes: Family::default(),
             delete_duration: duration(),
             restores: Family::default(),
-            pools: PoolGauges::default(),
-            capacity: CapacityGauges::default(),
+            pools: PoolGauges::register(registry),
+            capacity: CapacityGauges::register(registry),
             removed: Family::default(),
             scrapes: ScrapeMetrics::default(),
         };
@@ -165,52 +145,48 @@ impl Metrics {
             "Attempts to give an existing volume to a claim, by kind and outcome",
             this.restores.clone(),
         );
-        this.pools.register(registry);
-        this.capacity.register(registry);
         registry.register(
             "fastrak_agent_trash_removed",
             "Files and directories removed from a pool's trash",
             this.removed.clone(),
         );
-        registry.register("fastrak_agent_metrics_scrapes", "TLS scrapes", this.scrapes.clone());
+        registry.register(
+            "fastrak_agent_metrics_scrapes",
+            "Scrapes of the metrics port",
+            this.scrapes.clone(),
+        );
         this
     }
 
     /// Counts an attempt to provision a volume.
-    pub fn provision(&self, outcome: Provision) {
+    pub(crate) fn provision(&self, outcome: Provision) {
         self.provisions.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Counts an attempt to resize a volume.
-    pub fn expansion(&self, outcome: Expansion) {
+    pub(crate) fn expansion(&self, outcome: Expansion) {
         self.expansions.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Counts an attempt to delete a volume.
-    pub fn delete(&self, outcome: Delete) {
+    pub(crate) fn delete(&self, outcome: Delete) {
         self.deletes.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// Counts an attempt to give a claim an existing volume.
-    pub fn restore(&self, kind: RestoreKind, outcome: Restore) {
+    pub(crate) fn restore(&self, kind: RestoreKind, outcome: Restore) {
         self.restores.get_or_create(&RestoreLabels { kind, outcome }).inc();
     }
 
     /// Counts files and directories removed from a pool's trash.
-    pub fn removed(&self, pool: &PoolName, number: u64) {
+    pub(crate) fn removed(&self, pool: &PoolName, number: u64) {
         self.removed.get_or_create(&pools::label(pool)).inc_by(number);
     }
+}
 
-    /// Starts measuring a provisioning.
-    #[must_use]
-    pub fn time_provision(&self) -> Timer {
-        Timer { histogram: self.provision_duration.clone(), start: Instant::now() }
-    }
-
-    /// Starts measuring a deletion.
-    #[must_use]
-    pub fn time_delete(&self) -> Timer {
-        Timer { histogram: self.delete_duration.clone(), start: Instant::now() }
+impl Timer {
+    pub(crate) fn start(histogram: &Histogram) -> Self {
+        Self { histogram: histogram.clone(), start: Instant::now() }
     }
 }
 

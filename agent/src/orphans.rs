@@ -5,11 +5,12 @@
 //! removed only because the API server does not know it: a new cluster, a restored etcd backup and
 //! a wrong kubeconfig look the same.
 
-pub mod controller;
+pub(crate) mod controller;
 mod found;
-pub mod plan;
+pub(crate) mod plan;
 
-pub use found::{Orphans, Scanned};
+pub use found::Orphans;
+pub(crate) use found::Scanned;
 
 use fastrak_api::duration::parse_positive;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! Records the owner of a volume on the disk: the last claim and its namespace, and reads which of
 //! the recorded claims exist. `restore/` relies on these records.
 
-use crate::cluster::identity::NamespaceView;
+use crate::cluster::NamespaceView;
 use crate::cluster::{ClaimState, ClusterError};
 use crate::context::Context;
-use crate::failure::{Failure, Operation};
+use crate::failure::{During as _, Failure, Operation};
 use crate::snapshot::volume::Volume;
 use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
@@ -20,11 +20,11 @@ pub(crate) async fn record_owner(
 ) -> Result<(), Failure> {
     let owner = volume.owner().filter(|owner| !owner.is(id.as_str()));
     let Some(owner) = owner.cloned() else { return Ok(()) };
-    let found = context.find(id).await.map_err(Failure::of(Operation::Record))?;
+    let found = context.find(id).await.during(Operation::Record)?;
     let Location::InPool(pool, _) = found else { return Ok(()) };
     let id = id.clone();
-    let recorded = context.on_disk(move |store| store.record_owner(&pool, &id, &owner, None)).await;
-    recorded.map_err(Failure::of(Operation::Record))
+    let record = move |store: &Store| store.record_owner(&pool, &id, &owner, None);
+    context.on_disk(record).await.during(Operation::Record)
 }
 
 /// Records the namespace UID of the claim of a retained volume while that namespace exists.
@@ -35,15 +35,15 @@ pub(crate) async fn record_namespace(
 ) -> Result<(), Failure> {
     let Some(owner) = volume.owner().cloned() else { return Ok(()) };
     let (name, id, of) = (pool.clone(), identity.volume.clone(), owner.clone());
-    let is_known = context.on_disk(move |store| store.knows_namespace_of(&name, &id, &of)).await;
-    if is_known.map_err(Failure::of(Operation::Record))? {
+    let is_known = move |store: &Store| store.knows_namespace_of(&name, &id, &of);
+    if context.on_disk(is_known).await.during(Operation::Record)? {
         return Ok(());
     }
-    let uid = namespace_uid(context, &owner, identity).await;
-    let Some(uid) = uid.map_err(Failure::of(Operation::Record))? else { return Ok(()) };
+    let uid = namespace_uid(context, &owner, identity).await.during(Operation::Record)?;
+    let Some(uid) = uid else { return Ok(()) };
     let (pool, id) = (pool.clone(), identity.volume.clone());
     let record = move |store: &Store| store.record_owner(&pool, &id, &owner, Some(&uid));
-    context.on_disk(record).await.map_err(Failure::of(Operation::Record))
+    context.on_disk(record).await.during(Operation::Record)
 }
 
 /// Returns the claims that the volume's records name: the one that it was created for, and the last

@@ -1,3 +1,3 @@
 //! Provisions volumes for claims: `claims/` plans, `controller.rs` acts.
 
-pub mod controller;
+pub(crate) mod controller;

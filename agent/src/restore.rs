@@ -2,7 +2,7 @@
 //!
 //! A claim that requests one never gets an empty volume: it waits, and an event says why.
 
-pub mod controller;
-pub mod import;
-pub mod plan;
-pub mod refusal;
+pub(crate) mod controller;
+pub(crate) mod import;
+pub(crate) mod plan;
+pub(crate) mod refusal;

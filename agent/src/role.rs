@@ -8,7 +8,7 @@ use fastrak_api::node::NodeName;
 
 /// What the objects with a volume's ID require of this agent.
 #[derive(Clone, Copy, Debug)]
-pub enum Role<'a> {
+pub(crate) enum Role<'a> {
     /// A claim without a volume.
     Provision(&'a Claim),
     /// A claim that requests an existing volume.
@@ -23,7 +23,7 @@ pub enum Role<'a> {
 
 /// The state of a volume of this agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VolumeState {
+pub(crate) enum VolumeState {
     /// It is in use or will be.
     InUse,
     /// Its data is kept after its claim is deleted.
@@ -34,8 +34,7 @@ pub enum VolumeState {
 
 impl<'a> Role<'a> {
     /// Returns the role of an ID on this node.
-    #[must_use]
-    pub fn of(view: &'a VolumeView, node: &NodeName) -> Self {
+    pub(crate) fn of(view: &'a VolumeView, node: &NodeName) -> Self {
         if let Some(volume) = &view.volume
             && let Some(state) = VolumeState::of(volume, node)
         {
@@ -55,8 +54,7 @@ impl<'a> Role<'a> {
 
 impl VolumeState {
     /// Returns the state of a volume, or `None` if it belongs to another agent or provisioner.
-    #[must_use]
-    pub fn of(volume: &Volume, node: &NodeName) -> Option<Self> {
+    pub(crate) fn of(volume: &Volume, node: &NodeName) -> Option<Self> {
         // Admission policies restrict agents by the annotation. The label may be a hash, which
         // policies cannot compute.
         let is_here = volume.node_label.as_deref() == Some(node.key().as_str())

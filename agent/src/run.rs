@@ -21,7 +21,7 @@ use fastrak_store::host::Kernel;
 use fastrak_store::pools::Pools;
 use fastrak_store::volumes::Store;
 use prometheus_client::registry::Registry;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -49,10 +49,10 @@ pub enum RunError {
 
 /// Runs an agent until `shutdown` is requested.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
-    let Config { node, pools, upkeep, orphans, import_from, pods_dir, admin, client } = config;
-    reclaim::warn_without(&pods_dir);
-    let bound = admin::bind(&admin).await.map_err(RunError::Admin)?;
-    let client = client::connect(&client).await.map_err(RunError::Client)?;
+    let Config { node, pools, settings } = config;
+    reclaim::warn_without(&settings.pods_dir);
+    let bound = admin::bind(&settings.admin).await.map_err(RunError::Admin)?;
+    let client = client::connect(&settings.client).await.map_err(RunError::Client)?;
     let mut registry = Registry::default();
     let (events, queue) = events::channel();
     let writer = events::writer(queue, client.clone(), &node);
@@ -63,9 +63,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         store: Store::new(Arc::new(Pools::new(Arc::new(Kernel), node.clone(), pools))),
         node,
         pools: names,
-        orphan_args: orphans,
+        orphan_args: settings.orphans,
         orphans: Default::default(),
-        import_from,
+        import_from: settings.import_from,
         snapshot: Arc::new(Snapshot::new(Arc::clone(&clock))),
         cluster: Box::new(KubeCluster::new(client.clone())),
         events,
@@ -75,7 +75,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
         trash: Notify::new(),
         own_hostname: Default::default(),
         unmounts: Default::default(),
-        identity: Mutex::default(),
+        identity: Default::default(),
         unfinished: Unfinished::new(Arc::clone(&clock)),
         clock,
         disk_thread: DiskThread::Own,
@@ -83,7 +83,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), RunError> {
     let readiness = Readiness::new();
     let mut supervisor = Supervisor::new();
     let synced = watch(&mut supervisor, &context, &client, &readiness);
-    work(&mut supervisor, &context, synced, (upkeep, &shutdown));
+    work(&mut supervisor, &context, synced, (settings.upkeep, &shutdown));
     let exposed = Exposed { readiness, registry, client, scrapes: context.metrics.scrapes.clone() };
     // The tasks hold the remaining references: the event writer stops after they have.
     drop(context);

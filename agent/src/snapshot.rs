@@ -9,7 +9,7 @@ pub mod hostname;
 mod kinds;
 mod unwatched;
 pub mod volume;
-pub mod watch;
+pub(crate) mod watch;
 
 use crate::clock::Clock;
 use fastrak_api::claim::Claim;
@@ -17,8 +17,9 @@ use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::class::Class;
 use fastrak_api::volume::VolumeId;
 use growth::Growth;
+use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use unwatched::Unwatched;
 use volume::Volume;
@@ -32,8 +33,7 @@ pub struct Snapshot {
 
 #[derive(Debug, Default)]
 struct Contents {
-    claims: HashMap<VolumeId, Claim>,
-    growths: HashMap<VolumeId, Growth>,
+    claims: HashMap<VolumeId, (Claim, Growth)>,
     unwatched: Unwatched,
     volumes: HashMap<VolumeId, Volume>,
     classes: HashMap<String, Class>,
@@ -45,11 +45,11 @@ struct Contents {
 
 /// The confirmations of an administrator in annotations of this node. Each names a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Confirmations {
+pub(crate) struct Confirmations {
     /// The pool that this cluster may adopt.
-    pub adopt_pool: Option<String>,
+    pub(crate) adopt_pool: Option<String>,
     /// The pool whose many new orphans are expected.
-    pub orphans: Option<String>,
+    pub(crate) orphans: Option<String>,
 }
 
 impl Contents {
@@ -62,28 +62,44 @@ impl Contents {
 
     /// Removes the claims of other provisioners that were seen before their classes.
     fn forget_foreign(&mut self) {
-        let claims = self.claims.iter().filter(|(_, claim)| self.is_foreign(claim));
-        for id in claims.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
-            self.claims.remove(&id);
-            self.growths.remove(&id);
+        let mut claims = std::mem::take(&mut self.claims);
+        claims.retain(|_, (claim, _)| !self.is_foreign(claim));
+        self.claims = claims;
+    }
+
+    fn put_claim(&mut self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
+        match claim {
+            Some(claim) => {
+                self.unwatched.remove(id);
+                self.claims.insert(id.clone(), claim);
+            }
+            None => drop(self.claims.remove(id)),
+        }
+    }
+
+    fn put_volume(&mut self, id: &VolumeId, volume: Option<Volume>) {
+        match volume {
+            Some(volume) => {
+                self.published.remove(id);
+                self.volumes.insert(id.clone(), volume);
+            }
+            None => drop(self.volumes.remove(id)),
         }
     }
 }
 
 /// The snapshot of one volume.
 #[derive(Clone, Debug, Default)]
-pub struct VolumeView {
+pub(crate) struct VolumeView {
     /// The claim with this UID.
-    pub claim: Option<Claim>,
-    /// The class of the claim.
-    pub class: Option<Class>,
+    pub(crate) claim: Option<Claim>,
+    pub(crate) class: Option<Class>,
     /// The PersistentVolume with this name.
-    pub volume: Option<Volume>,
+    pub(crate) volume: Option<Volume>,
     /// Whether this process has just created the PersistentVolume and the watch does not show it
     /// yet.
-    pub is_published: bool,
-    /// This node's hostname label.
-    pub hostname: Option<String>,
+    pub(crate) is_published: bool,
+    pub(crate) hostname: Option<String>,
 }
 
 /// The longest delay of a working watch.
@@ -98,18 +114,18 @@ impl Snapshot {
 
     /// Updates the claim with this UID; `None` removes it.
     pub fn put_claim(&self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
-        self.write().put_claim(id, claim);
+        self.seen.write().put_claim(id, claim);
     }
 
     /// Updates the volume with this name; `None` removes it.
     pub fn put_volume(&self, id: &VolumeId, volume: Option<Volume>) {
-        self.write().put_volume(id, volume);
+        self.seen.write().put_volume(id, volume);
     }
 
     /// Removes the volume with this name if it has this UID: it is gone, and the watch may be
     /// behind.
-    pub fn forget_volume(&self, id: &VolumeId, uid: &str) {
-        let mut seen = self.write();
+    pub(crate) fn forget_volume(&self, id: &VolumeId, uid: &str) {
+        let mut seen = self.seen.write();
         if seen.volumes.get(id).is_some_and(|volume| volume.uid == uid) {
             seen.put_volume(id, None);
         }
@@ -117,21 +133,20 @@ impl Snapshot {
 
     /// Updates a class.
     pub fn put_class(&self, class: Class) {
-        self.write().classes.insert(class.name.clone(), class);
+        self.seen.write().classes.insert(class.name.clone(), class);
     }
 
     /// Updates this node: the UID of its object and its hostname label.
     pub fn put_node(&self, uid: Option<String>, hostname: Option<String>) {
-        let mut seen = self.write();
+        let mut seen = self.seen.write();
         seen.node_uid = uid;
         seen.hostname = hostname;
     }
 
     /// Returns the snapshot of one volume.
-    #[must_use]
-    pub fn view(&self, id: &VolumeId) -> VolumeView {
-        let seen = self.read();
-        let claim = seen.claims.get(id).cloned();
+    pub(crate) fn view(&self, id: &VolumeId) -> VolumeView {
+        let seen = self.seen.read();
+        let claim = seen.claims.get(id).map(|(claim, _)| claim.clone());
         let class = claim.as_ref().and_then(Claim::class_name);
         VolumeView {
             class: class.and_then(|name| seen.classes.get(name)).cloned(),
@@ -143,28 +158,22 @@ impl Snapshot {
     }
 
     /// Returns a volume's claim and its size status, if the claim is known.
-    #[must_use]
-    pub fn owner(&self, volume: &Volume) -> Option<(Claim, Growth)> {
+    pub(crate) fn owner(&self, volume: &Volume) -> Option<(Claim, Growth)> {
         let id = volume.claim.as_ref()?.id()?;
-        let seen = self.read();
-        if let Some(claim) = seen.claims.get(&id) {
-            let growth = seen.growths.get(&id).cloned().unwrap_or_default();
-            return Some((claim.clone(), growth));
-        }
+        let seen = self.seen.read();
         // Without the annotation, a policy refuses all writes of an agent.
-        let (claim, growth) =
-            seen.unwatched.get(&id).filter(|(claim, _)| claim.pin == volume.node)?;
-        Some((claim.clone(), growth.clone()))
+        let unwatched = || seen.unwatched.get(&id).filter(|(claim, _)| claim.pin == volume.node);
+        seen.claims.get(&id).or_else(unwatched).cloned()
     }
 
     /// Returns at most `limit` claims of these volumes that the watch does not show, each with its
     /// volume. The next call continues after them.
-    pub fn unwatched(
+    pub(crate) fn unwatched(
         &self,
         is_bound: impl Fn(&Volume) -> bool,
         limit: usize,
     ) -> Vec<(VolumeId, ClaimRef)> {
-        let mut seen = self.write();
+        let mut seen = self.seen.write();
         let bound = seen.volumes.iter().filter(|(_, volume)| is_bound(volume));
         let missing: BTreeMap<_, _> = bound
             .filter_map(|(id, volume)| Some((volume.claim.as_ref()?.id()?, (id, volume))))
@@ -176,16 +185,16 @@ impl Snapshot {
     }
 
     /// Updates the claim of a volume that the watch does not show. Returns whether to report it.
-    pub fn put_unwatched(&self, owner: &ClaimRef, found: (Claim, Growth)) -> bool {
-        let (now, mut seen) = (self.clock.instant(), self.write());
+    pub(crate) fn put_unwatched(&self, owner: &ClaimRef, found: (Claim, Growth)) -> bool {
+        let (now, mut seen) = (self.clock.instant(), self.seen.write());
         let uid = owner.id().filter(|uid| !seen.claims.contains_key(uid));
         uid.is_some_and(|uid| seen.unwatched.put(&uid, found, now))
     }
 
     /// Records that a PersistentVolume was created. Its claim is bound soon after in several steps,
     /// each of which would otherwise create the volume again.
-    pub fn set_published(&self, id: &VolumeId) {
-        let mut seen = self.write();
+    pub(crate) fn set_published(&self, id: &VolumeId) {
+        let mut seen = self.seen.write();
         seen.published.retain(|_, at| self.is_recent(*at));
         if !seen.volumes.contains_key(id) {
             seen.published.insert(id.clone(), self.clock.instant());
@@ -193,89 +202,48 @@ impl Snapshot {
     }
 
     /// Returns whether a claim or a volume with this ID is known.
-    #[must_use]
-    pub fn knows(&self, id: &VolumeId) -> bool {
-        let seen = self.read();
+    pub(crate) fn knows(&self, id: &VolumeId) -> bool {
+        let seen = self.seen.read();
         seen.claims.contains_key(id) || seen.volumes.contains_key(id)
     }
 
-    /// Returns the IDs of all volumes.
-    #[must_use]
-    pub fn volumes(&self) -> Vec<VolumeId> {
-        self.read().volumes.keys().cloned().collect()
+    pub(crate) fn volumes(&self) -> Vec<VolumeId> {
+        self.seen.read().volumes.keys().cloned().collect()
     }
 
     /// Returns the pools that contain volumes.
-    #[must_use]
-    pub fn pools_in_use(&self) -> BTreeSet<String> {
-        let seen = self.read();
+    pub(crate) fn pools_in_use(&self) -> BTreeSet<String> {
+        let seen = self.seen.read();
         let ours =
             seen.volumes.values().filter(|volume| volume.is_ours() && volume.finalizer().is_some());
         ours.filter_map(|volume| volume.pool_label.clone()).collect()
     }
 
-    /// Returns the confirmations of an administrator.
-    #[must_use]
-    pub fn confirmations(&self) -> Confirmations {
-        self.read().confirmations.clone()
+    pub(crate) fn confirmations(&self) -> Confirmations {
+        self.seen.read().confirmations.clone()
     }
 
     /// Returns the waiting claims, of one class or of all.
     fn waiting(&self, class: Option<&str>) -> Vec<VolumeId> {
-        let seen = self.read();
+        let seen = self.seen.read();
         let of_class = |claim: &Claim| class.is_none() || claim.class_name() == class;
         let waits = |claim: &Claim| claim.volume_name.is_none() && of_class(claim);
-        seen.claims.iter().filter(|(_, claim)| waits(claim)).map(|(id, _)| id.clone()).collect()
+        let waiting = seen.claims.iter().filter(|(_, (claim, _))| waits(claim));
+        waiting.map(|(id, _)| id.clone()).collect()
     }
 
     /// Returns the UID of this node's object, if it exists.
-    #[must_use]
-    pub fn node_uid(&self) -> Option<String> {
-        self.read().node_uid.clone()
+    pub(crate) fn node_uid(&self) -> Option<String> {
+        self.seen.read().node_uid.clone()
     }
 
     /// Returns all claims that wait for a volume.
-    #[must_use]
-    pub fn all_waiting(&self) -> Vec<VolumeId> {
+    pub(crate) fn all_waiting(&self) -> Vec<VolumeId> {
         self.waiting(None)
     }
 
     fn is_recent(&self, at: Instant) -> bool {
         self.clock.instant().saturating_duration_since(at) < MAX_WATCH_DELAY
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Contents> {
-        self.seen.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Contents> {
-        self.seen.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Contents {
-    fn put_claim(&mut self, id: &VolumeId, claim: Option<(Claim, Growth)>) {
-        match claim {
-            Some((claim, growth)) => {
-                self.unwatched.remove(id);
-                self.claims.insert(id.clone(), claim);
-                self.growths.insert(id.clone(), growth);
-            }
-            None => {
-                self.claims.remove(id);
-                self.growths.remove(id);
-            }
-        }
-    }
-
-    fn put_volume(&mut self, id: &VolumeId, volume: Option<Volume>) {
-        match volume {
-            Some(volume) => {
-                self.published.remove(id);
-                self.volumes.insert(id.clone(), volume);
-            }
-            None => drop(self.volumes.remove(id)),
-        }
     }
 }
 
@@ -296,7 +264,7 @@ mod tests {
         assert!(!snapshot.view(&id('0')).is_published);
         snapshot.set_published(&id('0'));
         assert!(snapshot.view(&id('0')).is_published && !snapshot.view(&id('1')).is_published);
-        snapshot.write().volumes.insert(id('2'), Volume::default());
+        snapshot.seen.write().volumes.insert(id('2'), Volume::default());
         snapshot.set_published(&id('2'));
         assert!(!snapshot.view(&id('2')).is_published, "the watch was faster");
     }
@@ -316,10 +284,10 @@ mod tests {
         let snapshot = Snapshot::new(Arc::new(SystemClock));
         let claim =
             |class: &str| Claim { class: ClassChoice::Named(class.to_owned()), ..Claim::default() };
-        snapshot.write().claims.insert(id('0'), claim("fast"));
-        snapshot.write().claims.insert(id('1'), claim("slow"));
+        snapshot.put_claim(&id('0'), Some((claim("fast"), Growth::default())));
+        snapshot.put_claim(&id('1'), Some((claim("slow"), Growth::default())));
         let bound = Claim { volume_name: Some("v".to_owned()), ..claim("fast") };
-        snapshot.write().claims.insert(id('2'), bound);
+        snapshot.put_claim(&id('2'), Some((bound, Growth::default())));
         assert_eq!(snapshot.waiting(Some("fast")), [id('0')]);
         assert_eq!(snapshot.all_waiting().len(), 2);
         assert!(snapshot.knows(&id('2')) && !snapshot.knows(&id('3')));
@@ -335,9 +303,9 @@ mod tests {
             ..Volume::default()
         };
         let forged = Volume { finalizers: Vec::new(), ..ours.clone() };
-        snapshot.write().volumes.insert(id('0'), forged);
+        snapshot.seen.write().volumes.insert(id('0'), forged);
         assert!(snapshot.pools_in_use().is_empty());
-        snapshot.write().volumes.insert(id('1'), ours);
+        snapshot.seen.write().volumes.insert(id('1'), ours);
         assert_eq!(snapshot.pools_in_use(), BTreeSet::from(["default".to_owned()]));
     }
 }

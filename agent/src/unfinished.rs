@@ -4,14 +4,15 @@
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::repeats::LastReport;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The result of a reconciliation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing to do until something changes.
     Done,
     /// Reconcile again with a backoff.
@@ -43,36 +44,32 @@ impl<K: Clone + Eq + Hash> Unfinished<K> {
     }
 
     /// Returns the time since the first incomplete reconciliation, or zero if there was none.
-    #[must_use]
-    pub fn waited(&self, key: &K) -> Duration {
-        self.lock().get(key).map(|state| self.elapsed(state.since)).unwrap_or_default()
+    pub(crate) fn waited(&self, key: &K) -> Duration {
+        self.keys.lock().get(key).map(|state| self.elapsed(state.since)).unwrap_or_default()
     }
 
     /// Returns whether a reconciliation of `key` was incomplete.
-    #[must_use]
-    pub fn contains(&self, key: &K) -> bool {
-        self.lock().contains_key(key)
+    pub(crate) fn contains(&self, key: &K) -> bool {
+        self.keys.lock().contains_key(key)
     }
 
     /// Returns the time since the key was first found to be an orphan, or `None` if it was not.
     /// Work while it had an owner does not count.
     #[must_use]
     pub fn orphan_since(&self, key: &K) -> Option<Duration> {
-        self.lock().get(key)?.orphan_since.map(|since| self.elapsed(since))
+        self.keys.lock().get(key)?.orphan_since.map(|since| self.elapsed(since))
     }
 
     /// Returns whether to report `text` about this key, or whether it was reported recently.
-    #[must_use]
-    pub fn should_report(&self, key: &K, text: &str) -> bool {
-        let (mut keys, now) = (self.lock(), self.clock.instant());
+    pub(crate) fn should_report(&self, key: &K, text: &str) -> bool {
+        let (mut keys, now) = (self.keys.lock(), self.clock.instant());
         let state = keys.entry(key.clone()).or_insert_with(|| State::new(now));
         state.reported.is_due(text.to_owned(), now)
     }
 
     /// Records the outcome. Returns the delay until the next reconciliation, if there is one.
-    #[must_use]
-    pub fn settle(&self, key: &K, outcome: Outcome) -> Option<Duration> {
-        let (mut keys, now) = (self.lock(), self.clock.instant());
+    pub(crate) fn settle(&self, key: &K, outcome: Outcome) -> Option<Duration> {
+        let (mut keys, now) = (self.keys.lock(), self.clock.instant());
         if outcome == Outcome::Done {
             keys.remove(key);
             return None;
@@ -97,10 +94,6 @@ impl<K: Clone + Eq + Hash> Unfinished<K> {
 
     fn elapsed(&self, since: Instant) -> Duration {
         self.clock.instant().saturating_duration_since(since)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, State>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

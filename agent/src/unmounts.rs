@@ -4,8 +4,8 @@
 use fastrak_api::volume::VolumeId;
 use fastrak_store::host::mounts::Mount;
 use fastrak_store::volumes::layout;
+use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// The volumes whose unmount some work waits for.
@@ -18,20 +18,20 @@ pub struct Unmounts {
 
 impl Unmounts {
     /// Requeues `key` once `volume`, which was seen to be mounted, is unmounted.
-    pub fn wake_after(&self, volume: &VolumeId, key: &VolumeId) {
-        self.lock().insert((volume.clone(), key.clone()));
+    pub(crate) fn wake_after(&self, volume: &VolumeId, key: &VolumeId) {
+        self.waiting.lock().insert((volume.clone(), key.clone()));
         // The volume may have been unmounted in the meantime: this reads the mount table again.
         self.added.notify_one();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.waiting.lock().is_empty()
     }
 
     /// Removes the volumes that none of `mounts` belongs to. Returns the keys that waited for them.
     pub(crate) fn take(&self, mounts: &[Mount]) -> Vec<VolumeId> {
         let mounted: HashSet<&[u8]> = mounts.iter().flat_map(layout::volumes_of).collect();
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         let is_free = |volume: &VolumeId| !mounted.contains(volume.as_str().as_bytes());
         waiting.extract_if(.., |(volume, _)| is_free(volume)).map(|(_, key)| key).collect()
     }
@@ -39,10 +39,6 @@ impl Unmounts {
     /// Waits until more work waits for an unmount.
     pub(crate) async fn added(&self) {
         self.added.notified().await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<(VolumeId, VolumeId)>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

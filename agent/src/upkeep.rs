@@ -3,14 +3,14 @@
 //!
 //! It decides nothing about a volume: the workers reconcile what it finds.
 
-pub mod blocked;
+pub(crate) mod blocked;
 pub mod condition;
 pub mod pools;
 pub mod scan;
 pub mod trash;
 pub mod unmounts;
-pub mod unwatched;
-pub mod usage;
+pub(crate) mod unwatched;
+pub(crate) mod usage;
 
 use fastrak_api::duration::parse_positive;
 use fastrak_runtime::shutdown::Shutdown;
@@ -20,11 +20,13 @@ use std::time::Duration;
 /// The flags of the periodic work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct UpkeepArgs {
-    /// The interval of the orphan scan: directories without a PersistentVolume and without a claim.
+    /// The interval of the scan for directories without a PersistentVolume and without a claim, and
+    /// for bound claims without their node label.
     #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = parse_positive)]
     pub orphan_scan: Duration,
     /// The part of a pool's filesystem that restorable deleted volumes may hold, in percent of
-    /// their granted sizes. The oldest are evicted first.
+    /// their granted sizes. Above it, volumes of the namespace with the largest share are evicted,
+    /// the oldest first.
     #[arg(long, default_value = "25", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub trash_max_percent: u8,
     /// The interval of the usage measurement.
@@ -33,14 +35,22 @@ pub struct UpkeepArgs {
 }
 
 /// Runs `then` after `first`, unless shutdown is requested earlier.
-pub async fn after(
+pub(crate) async fn after(
     first: impl Future<Output = ()>,
     shutdown: Shutdown,
     then: impl Future<Output = Result<(), Infallible>>,
 ) -> Result<(), Infallible> {
+    match unless(&shutdown, first).await {
+        Some(()) => then.await,
+        None => Ok(()),
+    }
+}
+
+/// Returns the result of `work`, or `None` if shutdown is requested earlier.
+pub(crate) async fn unless<T>(shutdown: &Shutdown, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
-        () = shutdown.requested() => Ok(()),
-        () = first => then.await,
+        () = shutdown.requested() => None,
+        done = work => Some(done),
     }
 }

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::role::{Role, VolumeState};
 use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
+use crate::upkeep::unless;
 use crate::{expand, orphans, owners, provision, reclaim, restore};
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::shutdown::Shutdown;
@@ -13,18 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Reconciles volumes until shutdown is requested. Completes a reconciliation that has started.
-pub async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
-    loop {
-        let held = tokio::select! {
-            biased;
-            () = shutdown.requested() => return Ok(()),
-            held = context.queue.next() => held,
-        };
+pub(crate) async fn work(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
+    while let Some(held) = unless(&shutdown, context.queue.next()).await {
         let id = held.key();
         if let Some(delay) = reconcile(&context, id).await {
             context.queue.add_after(id.clone(), delay);
         }
     }
+    Ok(())
 }
 
 /// Reconciles one volume. Returns the delay until the next reconciliation, if there is one.

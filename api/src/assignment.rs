@@ -137,11 +137,14 @@ pub fn lease_name(address: IpAddr) -> String {
     }
 }
 
+/// How the name of each heartbeat begins, and that of no assignment.
+pub const HEARTBEAT_PREFIX: &str = "node.";
+
 /// Returns the name of the Lease by which a node shows that its speaker works.
 #[must_use]
 pub fn heartbeat_name(node: &NodeName) -> String {
     // The key is shorter than a node's name may be.
-    format!("node.{}", node.key())
+    format!("{HEARTBEAT_PREFIX}{}", node.key())
 }
 
 /// Returns the address that a Lease is named by.

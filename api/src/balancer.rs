@@ -2,12 +2,14 @@
 //!
 //! The decision itself is the webhook's.
 
+mod choice;
 mod decision;
 mod foreign;
 mod ingress;
 mod mode;
 mod partial;
 
+pub use self::choice::Choice;
 pub use self::decision::{Decision, SkipReason};
 pub use self::foreign::PREFIXES as FOREIGN_PREFIXES;
 pub use self::ingress::Ingress;

@@ -47,13 +47,8 @@ pub enum TermsError {
     #[error("overcommit {0:?} is not a number from 1 to 100, such as 1.5")]
     Overcommit(String),
     /// The size is invalid.
-    #[error("size {text:?} is invalid: {problem}")]
-    Size {
-        /// The text.
-        text: String,
-        /// What is wrong with it.
-        problem: SizeError,
-    },
+    #[error("size {0:?} is invalid: {1}")]
+    Size(String, SizeError),
 }
 
 /// The state of a pool at one moment, in bytes.
@@ -206,7 +201,7 @@ impl Overcommit {
 
 /// Parses a pool's share of its filesystem.
 pub fn parse_size(text: &str) -> Result<Bytes, TermsError> {
-    Bytes::parse(text).map_err(|problem| TermsError::Size { text: text.to_owned(), problem })
+    Bytes::parse(text).map_err(|problem| TermsError::Size(text.to_owned(), problem))
 }
 
 impl Default for Overcommit {

@@ -124,13 +124,13 @@ crate::text_enum! {
 /// An annotation with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("annotation {key} is {value:?}: {problem}")]
-pub struct AnnotationError<E: std::error::Error> {
+pub struct AnnotationError {
     /// The annotation.
     pub key: &'static str,
     /// Its value.
     pub value: String,
     /// What is wrong with it.
-    pub problem: E,
+    pub problem: NodeNameError,
 }
 
 /// A claim whose size cannot be served.
@@ -158,12 +158,12 @@ impl Claim {
     }
 
     /// Parses the node that the claim is pinned to.
-    pub fn pin(&self) -> Result<Option<NodeName>, AnnotationError<NodeNameError>> {
+    pub fn pin(&self) -> Result<Option<NodeName>, AnnotationError> {
         read_node(names::NODE, self.pin.as_deref())
     }
 
     /// Parses the node selected for provisioning.
-    pub fn selected_node(&self) -> Result<Option<NodeName>, AnnotationError<NodeNameError>> {
+    pub fn selected_node(&self) -> Result<Option<NodeName>, AnnotationError> {
         read_node(kubernetes::SELECTED_NODE, self.selected_node.as_deref())
     }
 
@@ -189,10 +189,7 @@ impl Claim {
     }
 }
 
-fn read_node(
-    key: &'static str,
-    value: Option<&str>,
-) -> Result<Option<NodeName>, AnnotationError<NodeNameError>> {
+fn read_node(key: &'static str, value: Option<&str>) -> Result<Option<NodeName>, AnnotationError> {
     let Some(value) = value else { return Ok(None) };
     let named = NodeName::parse(value);
     named.map(Some).map_err(|problem| AnnotationError { key, value: value.to_owned(), problem })

@@ -50,30 +50,23 @@ pub enum Binding {
     WaitForFirstConsumer,
 }
 
-/// What happens to a volume when its claim is deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ReclaimPolicy {
-    /// The volume is deleted.
-    Delete,
-    /// The volume is kept until an administrator deletes it.
-    #[default]
-    Retain,
+crate::text_enum! {
+    /// What happens to a volume when its claim is deleted.
+    #[derive(Default, Serialize, Deserialize)]
+    pub enum ReclaimPolicy {
+        /// The volume is deleted.
+        Delete = "Delete",
+        /// The volume is kept until an administrator deletes it.
+        #[default]
+        Retain = "Retain",
+    }
 }
 
 impl ReclaimPolicy {
-    /// Returns the policy as Kubernetes spells it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Delete => "Delete",
-            Self::Retain => "Retain",
-        }
-    }
-
     /// Reads the policy of a PersistentVolume. An unknown one keeps the volume.
     #[must_use]
     pub fn of_volume(text: Option<&str>) -> Self {
-        if text == Some(Self::Delete.as_str()) { Self::Delete } else { Self::Retain }
+        text.and_then(Self::parse).unwrap_or_default()
     }
 }
 

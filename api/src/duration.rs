@@ -19,11 +19,8 @@ pub enum DurationError {
     #[error("write a duration such as 90s, 30m, 12h or 7d, up to 3650d")]
     Malformed,
     /// The duration is too short for its use.
-    #[error("write a duration of at least {least:?}")]
-    TooShort {
-        /// The least duration that is accepted.
-        least: Duration,
-    },
+    #[error("write a duration of at least {0:?}")]
+    TooShort(Duration),
 }
 
 /// Parses a duration in which every number has a unit. A plain number is rejected: a user who means
@@ -62,7 +59,7 @@ pub fn parse_second_or_more(text: &str) -> Result<Duration, DurationError> {
 }
 
 fn at_least(duration: Duration, least: Duration) -> Result<Duration, DurationError> {
-    if duration < least { Err(DurationError::TooShort { least }) } else { Ok(duration) }
+    if duration < least { Err(DurationError::TooShort(least)) } else { Ok(duration) }
 }
 
 /// Splits the first number with its unit off, in milliseconds.

@@ -23,4 +23,5 @@ pub mod reason;
 pub mod selector;
 pub mod size;
 pub mod text_enum;
+pub mod tunnel;
 pub mod volume;

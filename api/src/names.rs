@@ -45,6 +45,9 @@ pub const WEBHOOK_SERVICES_POLICY: &str = "fastrak-webhook-services";
 pub const WEBHOOK_SERVICE_STATUS_POLICY: &str = "fastrak-webhook-service-status";
 /// The ClusterRole and the Role that let the webhook assign addresses.
 pub const WEBHOOK_ADDRESSES: &str = "fastrak-webhook-addresses";
+/// The ClusterRole that lets the webhook delete Tunnels, and the policy that restricts it to those
+/// that a Service controls.
+pub const WEBHOOK_TUNNELS: &str = "fastrak-webhook-tunnels";
 /// The priority level of fastrak's requests to the API server.
 pub const PRIORITY_LEVEL: &str = "fastrak";
 /// Annotation on a node: the pool of that node that an administrator allows this cluster to adopt.
@@ -167,6 +170,9 @@ pub const SERVICE_UID: &str = domain!("service-uid");
 pub const ADDRESS_CLASS: &str = domain!("address");
 /// Annotation on a Service: the addresses that it requests, separated by commas.
 pub const LOAD_BALANCER_IPS: &str = domain!("load-balancer-ips");
+/// Annotation on a Service: it may share its address with the Services of its namespace that have the
+/// same value and other ports.
+pub const SHARED_ADDRESS: &str = domain!("shared-address");
 /// The version of the API of [`ADDRESS_POOLS`].
 pub const ADDRESS_POOL_VERSION: &str = domain!("v1alpha1");
 /// The CustomResourceDefinition of address pools.
@@ -228,6 +234,8 @@ pub mod kubernetes {
     pub const SERVICE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
     /// The annotation from before the field `spec.loadBalancerSourceRanges` existed.
     pub const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    /// Label of an EndpointSlice: the name of its Service.
+    pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
     /// Label on a node: no load balancer may use it.
     pub const EXCLUDE_BALANCERS: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
     /// The label by which a selector can name a namespace.
@@ -254,8 +262,17 @@ pub mod inlets {
     pub const MANAGE: &str = "operator.inlets.dev/manage";
     /// The same for operators of 0.16 and earlier.
     pub const MANAGE_LEGACY: &str = "dev.inlets.manage";
+    /// Annotation that makes operators after 0.17.12 send the addresses of clients by the PROXY
+    /// protocol. fastrak leaves it to users.
+    pub const PROXY_PROTO: &str = "operator.inlets.dev/proxy-proto";
     /// The CustomResourceDefinition of operators of 0.17 and later.
     pub const TUNNELS: &str = "tunnels.operator.inlets.dev";
+    /// The API group of [`TUNNELS`].
+    pub const TUNNEL_GROUP: &str = "operator.inlets.dev";
+    /// The version of the API of [`TUNNELS`].
+    pub const TUNNEL_VERSION: &str = "operator.inlets.dev/v1alpha1";
+    /// The operator appends this to the name of a Service and gets the name of its Tunnel.
+    pub const TUNNEL_SUFFIX: &str = "-tunnel";
     /// The port that the tunnel itself uses, so a Service cannot use it.
     pub const CONTROL_PORT: i32 = 8123;
 }

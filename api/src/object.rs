@@ -1,6 +1,5 @@
-//! The metadata of an object, borrowed from its text or from a client's object. It holds what
-//! fastrak reads and skips the rest, most of all of `managedFields`, which are the larger half of
-//! many objects.
+//! The metadata of an object, borrowed from its text. It holds what fastrak reads and skips the
+//! rest, most of all of `managedFields`, which are the larger half of many objects.
 //!
 //! Each review reads its objects this way, so nothing is copied that can be borrowed.
 
@@ -9,15 +8,11 @@ pub mod trimmed;
 
 pub use self::owned::{ManagedFields, OwnedFields};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
-    FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference,
-};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use smol_str::SmolStr;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -111,12 +106,6 @@ impl<'a> From<&'a str> for Text<'a> {
     }
 }
 
-impl<'a> From<&'a String> for Text<'a> {
-    fn from(text: &'a String) -> Self {
-        Self(Cow::Borrowed(text))
-    }
-}
-
 impl Deref for Text<'_> {
     type Target = str;
 
@@ -149,47 +138,7 @@ impl Pairs<'_> {
     }
 }
 
-impl<'a, V> FromIterator<(&'a String, V)> for Pairs<'a>
-where
-    V: Into<Text<'a>>,
-{
-    fn from_iter<I: IntoIterator<Item = (&'a String, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
-    }
-}
-
-impl<'a> Metadata<'a> {
-    /// Borrows the metadata of a client's object.
-    #[must_use]
-    pub fn of(metadata: &'a ObjectMeta) -> Self {
-        Self {
-            namespace: text(&metadata.namespace),
-            name: text(&metadata.name),
-            generate_name: text(&metadata.generate_name),
-            uid: text(&metadata.uid),
-            resource_version: text(&metadata.resource_version),
-            creation_timestamp: metadata
-                .creation_timestamp
-                .as_ref()
-                .map(|time| Text(Cow::Owned(time.0.to_string()))),
-            deletion_timestamp: metadata.deletion_timestamp.as_ref().map(|_| IgnoredAny),
-            annotations: pairs(&metadata.annotations),
-            labels: pairs(&metadata.labels),
-            finalizers: texts(&metadata.finalizers),
-            owner_references: metadata.owner_references.as_ref().map(|owners| owners_of(owners)),
-            managed_fields: metadata.managed_fields.as_ref().map(|entries| {
-                let record = |fields: &FieldsV1| {
-                    OwnedFields::deserialize(&fields.0).unwrap_or(OwnedFields::Unreadable)
-                };
-                let entry = |entry: &'a ManagedFieldsEntry| ManagedFields {
-                    manager: text(&entry.manager),
-                    fields_v1: entry.fields_v1.as_ref().map(record),
-                };
-                entries.iter().map(entry).collect()
-            }),
-        }
-    }
-
+impl Metadata<'_> {
     /// Returns the value of an annotation.
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
@@ -247,14 +196,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for MappingVisitor<T> {
     }
 }
 
-pub(crate) fn text(text: &Option<String>) -> Option<Text<'_>> {
-    text.as_ref().map(Text::from)
-}
-
-pub(crate) fn texts(texts: &Option<Vec<String>>) -> Option<Vec<Text<'_>>> {
-    texts.as_ref().map(|texts| texts.iter().map(Text::from).collect())
-}
-
 pub(crate) fn owned(text: Option<&Text<'_>>) -> Option<String> {
     text.map(|text| clipped(text))
 }
@@ -268,20 +209,6 @@ pub fn clipped(text: &str) -> String {
 /// Returns the same for a text that rarely needs an allocation.
 pub(crate) fn short(text: &str) -> SmolStr {
     SmolStr::new(&text[..text.floor_char_boundary(MAX_TEXT)])
-}
-
-fn owners_of(owners: &[OwnerReference]) -> Vec<Owner<'_>> {
-    let owners = owners.iter().map(|owner| Owner {
-        api_version: Some((&owner.api_version).into()),
-        kind: Some((&owner.kind).into()),
-        uid: Some((&owner.uid).into()),
-        controller: owner.controller,
-    });
-    owners.collect()
-}
-
-pub(crate) fn pairs(map: &Option<BTreeMap<String, String>>) -> Option<Pairs<'_>> {
-    map.as_ref().map(|map| map.iter().collect())
 }
 
 #[cfg(test)]

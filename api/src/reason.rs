@@ -91,7 +91,13 @@ event_reasons! {
     AddressAssigned = NORMAL,
     /// On a Service: it cannot get an address, why, and what to do.
     AddressNotAssigned = WARNING,
-    /// On a Service: a station outside of the cluster uses the address that it requests or was to
-    /// get.
+    /// On a Service: the node that is to answer for its address does not accept it, or runs none of its
+    /// pods, as `externalTrafficPolicy: Local` requires.
+    AddressUnreachable = WARNING,
+    /// On a Service: a station outside of the cluster uses its address, or a node uses one of its
+    /// ports.
     AddressInUse = WARNING,
+    /// On a Service: its type is no longer LoadBalancer, and the Tunnel that inlets-operator left
+    /// behind was deleted.
+    TunnelDeleted = NORMAL,
 }

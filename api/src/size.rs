@@ -24,12 +24,6 @@ pub enum SizeError {
     TooLarge(String),
 }
 
-/// The scale of a quantity's number.
-enum Scale {
-    Decimal(i64),
-    Binary(u32),
-}
-
 impl Bytes {
     /// Parses a quantity: `1Gi`, `1.5G`, `500M`, `1e9`, `1000m`.
     pub fn parse(text: &str) -> Result<Self, SizeError> {
@@ -38,7 +32,7 @@ impl Bytes {
         let end =
             unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
         let (number, suffix) = unsigned.split_at(end);
-        let scale = scale_of(suffix).ok_or_else(not_a_quantity)?;
+        let (bits, exponent) = scale_of(suffix).ok_or_else(not_a_quantity)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if fraction.contains('.') || (whole.is_empty() && fraction.is_empty()) {
             return Err(not_a_quantity());
@@ -53,7 +47,8 @@ impl Bytes {
         }
         let too_large = || SizeError::TooLarge(text.to_owned());
         let fraction = i64::try_from(fraction.len()).map_err(|_| too_large())?;
-        scaled(digits, fraction, &scale).map(Self).ok_or_else(too_large)
+        let shift = exponent.saturating_sub(fraction);
+        scaled(digits, bits, shift).map(Self).ok_or_else(too_large)
     }
 
     /// Parses the quantity of an object.
@@ -80,24 +75,25 @@ impl fmt::Display for Bytes {
     }
 }
 
-fn scale_of(suffix: &str) -> Option<Scale> {
-    const NAMED: [(&str, Scale); 16] = [
-        ("", Scale::Decimal(0)),
-        ("n", Scale::Decimal(-9)),
-        ("u", Scale::Decimal(-6)),
-        ("m", Scale::Decimal(-3)),
-        ("k", Scale::Decimal(3)),
-        ("M", Scale::Decimal(6)),
-        ("G", Scale::Decimal(9)),
-        ("T", Scale::Decimal(12)),
-        ("P", Scale::Decimal(15)),
-        ("E", Scale::Decimal(18)),
-        ("Ki", Scale::Binary(10)),
-        ("Mi", Scale::Binary(20)),
-        ("Gi", Scale::Binary(30)),
-        ("Ti", Scale::Binary(40)),
-        ("Pi", Scale::Binary(50)),
-        ("Ei", Scale::Binary(60)),
+/// Returns the powers of two and of ten that a suffix stands for.
+fn scale_of(suffix: &str) -> Option<(u32, i64)> {
+    const NAMED: [(&str, (u32, i64)); 16] = [
+        ("", (0, 0)),
+        ("n", (0, -9)),
+        ("u", (0, -6)),
+        ("m", (0, -3)),
+        ("k", (0, 3)),
+        ("M", (0, 6)),
+        ("G", (0, 9)),
+        ("T", (0, 12)),
+        ("P", (0, 15)),
+        ("E", (0, 18)),
+        ("Ki", (10, 0)),
+        ("Mi", (20, 0)),
+        ("Gi", (30, 0)),
+        ("Ti", (40, 0)),
+        ("Pi", (50, 0)),
+        ("Ei", (60, 0)),
     ];
     if let Some((_, scale)) = NAMED.into_iter().find(|(name, _)| *name == suffix) {
         return Some(scale);
@@ -109,53 +105,25 @@ fn scale_of(suffix: &str) -> Option<Scale> {
     }
     // An exponent beyond 64 bits makes a number too small or too large, by its sign.
     let limit = if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
-    Some(Scale::Decimal(exponent.parse().unwrap_or(limit)))
+    Some((0, exponent.parse().unwrap_or(limit)))
 }
 
-/// Returns `digits` × 10^−`fraction` × `scale`, rounded up. `None` if 64 bits cannot hold it.
-fn scaled(digits: &str, fraction: i64, scale: &Scale) -> Option<u64> {
-    match scale {
-        Scale::Decimal(exponent) => {
-            let shift = exponent.saturating_sub(fraction);
-            let kept = digits.trim_end_matches('0');
-            let trailing = i64::try_from(digits.len() - kept.len()).ok()?;
-            decimal(kept, shift.saturating_add(trailing))
-        }
-        Scale::Binary(bits) => {
-            // 38 digits fill 128 bits less the 60 of the largest unit only up to 20 digits; more
-            // than that before the point is too large, after it below a byte's worth.
-            let kept = digits.get(..20.min(digits.len()))?;
-            let dropped = i64::try_from(digits.len() - kept.len()).ok()?;
-            let rest = digits.bytes().skip(kept.len()).any(|b| b != b'0');
-            let value = kept.parse::<u128>().ok()?.checked_mul(1u128 << bits)?;
-            let places = fraction.saturating_sub(dropped);
-            if places < 0 {
-                return None;
-            }
-            let Some(divisor) = power_of_ten(places) else { return Some(1) };
-            let exact = value % divisor == 0 && !rest;
-            u64::try_from(value / divisor + u128::from(!exact)).ok()
-        }
-    }
-}
-
-/// Returns `digits` × 10^`shift`, rounded up.
-fn decimal(digits: &str, shift: i64) -> Option<u64> {
-    if shift >= 0 {
-        let value: u128 = digits.parse().ok()?;
-        return u64::try_from(value.checked_mul(power_of_ten(shift)?)?).ok();
-    }
-    let drop = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
-    if drop >= digits.len() {
-        return Some(1);
-    }
-    let (whole, _) = digits.split_at(digits.len() - drop);
-    // The dropped digits end in one other than zero: the caller has trimmed the rest.
-    whole.parse::<u64>().ok()?.checked_add(1)
-}
-
-fn power_of_ten(exponent: i64) -> Option<u128> {
-    10u128.checked_pow(u32::try_from(exponent).ok()?)
+/// Returns `digits` × 2^`bits` × 10^`shift`, rounded up. `None` if 64 bits cannot hold it.
+fn scaled(digits: &str, bits: u32, shift: i64) -> Option<u64> {
+    // With the largest unit, 20 digits fit into 128 bits. Further ones only matter for rounding.
+    let (kept, dropped) = digits.split_at(digits.len().min(20));
+    let value = kept.parse::<u128>().ok()?.checked_mul(1 << bits)?;
+    let rest = dropped.bytes().any(|b| b != b'0');
+    let shift = shift.saturating_add(i64::try_from(dropped.len()).ok()?);
+    let places = u32::try_from(shift.unsigned_abs()).ok();
+    let power = places.and_then(|places| 10u128.checked_pow(places));
+    let size = match power {
+        None if shift < 0 => 1,
+        None => return None,
+        Some(power) if shift < 0 => value / power + u128::from(value % power != 0 || rest),
+        Some(power) => value.checked_mul(power)?.checked_add(rest.into())?,
+    };
+    u64::try_from(size).ok()
 }
 
 #[cfg(test)]

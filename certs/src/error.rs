@@ -14,16 +14,8 @@ pub enum CertError {
         expected: &'static str,
     },
     /// A PEM block is truncated or is not base64.
-    #[error("{what}: PEM block {block} is damaged")]
-    DamagedBlock {
-        /// The part that was read.
-        what: &'static str,
-        /// The number of the block, from one.
-        block: usize,
-        /// The error of the decoder.
-        #[source]
-        source: PEMError,
-    },
+    #[error("{0}: PEM block {1} is damaged")]
+    DamagedBlock(&'static str, usize, #[source] PEMError),
     /// A PEM block has the wrong label.
     #[error("{what}: PEM block {block} is a {label:?}, not a {expected:?}")]
     WrongBlock {
@@ -37,25 +29,11 @@ pub enum CertError {
         expected: &'static str,
     },
     /// A PEM block does not contain a certificate.
-    #[error("{what}: PEM block {block} is not an X.509 certificate")]
-    NotACertificate {
-        /// The part that was read.
-        what: &'static str,
-        /// The number of the block, from one.
-        block: usize,
-        /// The error of the parser.
-        #[source]
-        source: X509Error,
-    },
+    #[error("{0}: PEM block {1} is not an X.509 certificate")]
+    NotACertificate(&'static str, usize, #[source] X509Error),
     /// The private key is not a PKCS#8 ECDSA key on P-256.
-    #[error("{what}: not a PKCS#8 private key on the P-256 curve")]
-    UnusableKey {
-        /// The part that was read.
-        what: &'static str,
-        /// The error of the key loader.
-        #[source]
-        source: rcgen::Error,
-    },
+    #[error("{0}: not a PKCS#8 private key on the P-256 curve")]
+    UnusableKey(&'static str, #[source] rcgen::Error),
     /// The certificate's public key is not on P-256.
     #[error("{0}: its public key is not on the P-256 curve")]
     NotP256(&'static str),

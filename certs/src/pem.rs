@@ -2,7 +2,7 @@
 //! accepted, because bundles contain comments. A block with another label is an error, for example
 //! a private key in a bundle.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ::pem::{EncodeConfig, LineEnding};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
@@ -50,7 +50,7 @@ pub(crate) fn private_key(what: &'static str, text: &str) -> Result<KeyPair, Cer
     let absent = CertError::NoBlock { what, expected: PRIVATE_KEY };
     let der = blocks(what, PRIVATE_KEY, text).next().ok_or(absent)??;
     KeyPair::from_pkcs8_der_and_sign_algo(&der.into(), &PKCS_ECDSA_P256_SHA256)
-        .map_err(|source| CertError::UnusableKey { what, source })
+        .map_err(|source| CertError::UnusableKey(what, source))
 }
 
 /// Parses one certificate. `block` is its number for the error message.
@@ -59,7 +59,7 @@ pub(crate) fn parse<'a>(
     block: usize,
     der: &'a [u8],
 ) -> Result<X509Certificate<'a>, CertError> {
-    let wrong = |source| CertError::NotACertificate { what, block, source };
+    let wrong = |source| CertError::NotACertificate(what, block, source);
     match x509_parser::parse_x509_certificate(der) {
         Ok(([], certificate)) => Ok(certificate),
         Ok(_) => Err(wrong(X509Error::InvalidCertificate)),
@@ -70,21 +70,8 @@ pub(crate) fn parse<'a>(
 
 /// Encodes `der` as one PEM block with the label [`CERTIFICATE`].
 pub(crate) fn encode_certificate(der: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {CERTIFICATE}-----\n");
-    let encoded = STANDARD.encode(der);
-    let mut rest = encoded.as_str();
-    // RFC 7468, 2: generators wrap base64 at exactly 64 characters.
-    while let Some((line, after)) = rest.split_at_checked(64) {
-        text.push_str(line);
-        text.push('\n');
-        rest = after;
-    }
-    if !rest.is_empty() {
-        text.push_str(rest);
-        text.push('\n');
-    }
-    text.push_str(&format!("-----END {CERTIFICATE}-----\n"));
-    text
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    ::pem::encode_config(&::pem::Pem::new(CERTIFICATE, der), config)
 }
 
 /// Returns the validity of a certificate.
@@ -155,7 +142,7 @@ fn blocks<'a>(
 ) -> impl Iterator<Item = Result<Vec<u8>, CertError>> + 'a {
     Pem::iter_from_buffer(text.as_bytes()).enumerate().map(move |(index, pem)| {
         let block = index + 1;
-        let pem = pem.map_err(|source| CertError::DamagedBlock { what, block, source })?;
+        let pem = pem.map_err(|source| CertError::DamagedBlock(what, block, source))?;
         if pem.label == expected {
             Ok(pem.contents)
         } else {
@@ -184,6 +171,6 @@ mod tests {
     fn a_block_without_its_end_is_damaged() {
         let text = "-----BEGIN CERTIFICATE-----\nAAAA\n";
         let error = certificates("bundle", text).unwrap_err();
-        assert!(matches!(error, CertError::DamagedBlock { block: 1, .. }), "{error:?}");
+        assert!(matches!(error, CertError::DamagedBlock(_, 1, _)), "{error:?}");
     }
 }

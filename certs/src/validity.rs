@@ -49,7 +49,7 @@ impl Validity {
             Verdict::NotYet
         } else if now > self.not_after {
             Verdict::Expired
-        } else if self.is_two_thirds_over(now) {
+        } else if now >= self.due_at() {
             Verdict::Due
         } else {
             Verdict::Fresh
@@ -100,10 +100,6 @@ impl Validity {
             && years.contains(&not_before.year())
             && years.contains(&not_after.year());
         if sound { Ok(Self { not_before, not_after }) } else { Err(CertError::BadValidity) }
-    }
-
-    fn is_two_thirds_over(&self, now: OffsetDateTime) -> bool {
-        now >= self.due_at()
     }
 }
 

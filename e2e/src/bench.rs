@@ -27,7 +27,7 @@ pub enum Area {
     Admission,
     /// Volumes: the speed of creation and removal, and the cost of many.
     Volumes,
-    /// Addresses: the speed of their allocation.
+    /// Addresses: the speed of their allocation, and failovers.
     Addresses,
 }
 
@@ -86,7 +86,7 @@ async fn measure(Wanted { area, full }: Wanted) -> Result<Vec<Figure>> {
             Area::Main => main_area::measure(&binaries).await?,
             Area::Admission => admission::measure(&binaries).await?,
             Area::Volumes => volumes::measure(&binaries, full).await?,
-            Area::Addresses => addresses::measure(&binaries).await?,
+            Area::Addresses => addresses::measure(&binaries, full).await?,
         });
     }
     write_summary(&figures, &repository().join("target/bench/summary.json"))?;

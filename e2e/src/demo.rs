@@ -81,6 +81,7 @@ async fn a_stateful_set(demo: &Demo<'_>) -> Result<()> {
 
 async fn a_service(demo: &Demo<'_>) -> Result<()> {
     if demo.outsider.is_some() {
+        a_service_on_the_nodes(demo).await?;
         return a_service_with_an_address(demo).await;
     }
     demo.heading("A Service of type LoadBalancer");
@@ -94,6 +95,20 @@ async fn a_service(demo: &Demo<'_>) -> Result<()> {
     ensure!(decision == "inlets", "the decision that is recorded reads {decision:?}");
     demo.say("It is now the inlets operator's, which gives it a machine with a public address:");
     demo.show_only(&["get", "svc", "web", "-o", "jsonpath={.metadata.annotations}"]).await
+}
+
+async fn a_service_on_the_nodes(demo: &Demo<'_>) -> Result<()> {
+    demo.heading(
+        "A Service of type LoadBalancer and nothing else: it gets the nodes' own addresses",
+    );
+    demo.apply("service-on-nodes.yaml").await?;
+    let addresses = demo.until_addresses("front", demo.pools.len()).await?;
+    demo.show_only(&["get", "svc", "front"]).await?;
+    demo.say("A host of the same network that is no node asks the Service:");
+    for address in addresses {
+        demo.get((address, 80).into(), "/hello", "hello from").await?;
+    }
+    Ok(())
 }
 
 async fn a_service_with_an_address(demo: &Demo<'_>) -> Result<()> {
@@ -114,10 +129,13 @@ async fn everything_goes(demo: &Demo<'_>) -> Result<()> {
         demo.delete(file).await?;
     }
     if demo.outsider.is_some() {
+        demo.delete("service-on-nodes.yaml").await?;
         demo.delete("addresspool.yaml").await?;
-        let leases =
-            ["get", "leases", "-n", names::ADDRESS_NAMESPACE, "-o", "name", "-l", names::ADDRESS];
-        demo.until_none("no address is assigned", &leases).await?;
+        for label in [names::ADDRESS, names::FRONTEND] {
+            let leases =
+                ["get", "leases", "-n", names::ADDRESS_NAMESPACE, "-o", "name", "-l", label];
+            demo.until_none("no address is assigned", &leases).await?;
+        }
     }
     // The StatefulSet's claims stay when it is deleted.
     demo.kubectl(&["delete", "pvc", "--all", "--wait=false"]).await?;

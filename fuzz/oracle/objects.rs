@@ -64,8 +64,14 @@ pub(crate) fn service(picks: &mut Picks<'_>) -> Value {
             "protocol": picks.one(&["TCP", "UDP", "SCTP"]),
         }]},
     });
-    let choices =
-        [None, Some("inlets"), Some("none"), Some("node-ip"), Some("ip-alias"), Some("class=x")];
+    let choices = [
+        None,
+        Some("inlets"),
+        Some("none"),
+        Some("node-ip"),
+        Some("ip-alias"),
+        Some("class=example.com/x"),
+    ];
     let decisions = [
         None,
         Some("inlets"),

@@ -10,7 +10,7 @@ mod endpoints;
 mod port;
 mod scrapes;
 
-pub use self::scrapes::{Scrape, ScrapeLabel, ScrapeMetrics};
+pub use self::scrapes::ScrapeMetrics;
 
 use self::access::Access;
 use self::certificate::CertificateDirectory;
@@ -25,7 +25,6 @@ use crate::tls::{Slot, TlsError, server_config};
 use kube::Client;
 use prometheus_client::registry::Registry;
 use std::convert::Infallible;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -109,14 +108,8 @@ struct Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// An address cannot be bound.
-    #[error("could not listen on {address} for health and metrics")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// The system error.
-        #[source]
-        source: io::Error,
-    },
+    #[error("could not listen on {0} for health and metrics")]
+    Bind(SocketAddr, #[source] io::Error),
     /// TLS cannot be configured.
     #[error("could not set up TLS for metrics")]
     Tls(#[source] TlsError),
@@ -139,7 +132,7 @@ pub async fn bind(args: &AdminArgs) -> Result<Bound, AdminError> {
 
 async fn bind_port(address: SocketAddr, tls: Option<TlsAcceptor>) -> Result<Port, AdminError> {
     let port = Port::bind(address, LIMITS, tls).await;
-    port.map_err(|source| AdminError::Bind { address, source })
+    port.map_err(|error| AdminError::Bind(address, error))
 }
 
 impl Bound {
@@ -175,12 +168,6 @@ impl Bound {
             certificate.run(),
         );
         Err(never)
-    }
-}
-
-impl fmt::Debug for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 

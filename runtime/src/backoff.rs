@@ -4,7 +4,7 @@
 //! the same moment too.
 
 use crate::retry;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, RandomState};
 use std::time::{Duration, Instant};
 
 /// The first delay of a client that has not reached the server yet. Four attempts fit into two
@@ -56,15 +56,11 @@ impl Backoff {
         wait
     }
 
-    /// Returns a random number from 0 to 1, by SplitMix64.
+    /// Returns a random number from 0 to 1.
     pub(crate) fn fraction(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
+        self.random = BuildHasherDefault::<DefaultHasher>::default().hash_one(self.random);
         // A f64 represents 32 bits exactly.
-        let bits = u32::try_from(mixed >> 32).unwrap_or_default();
+        let bits = u32::try_from(self.random >> 32).unwrap_or_default();
         f64::from(bits) / f64::from(u32::MAX)
     }
 }

@@ -5,7 +5,7 @@ mod connection;
 
 pub use connection::Pings;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::client::ClientBuilder;
@@ -36,14 +36,8 @@ pub enum ClientError {
     )]
     NotInCluster(#[source] InClusterError),
     /// The file cannot be read or is not a kubeconfig.
-    #[error("could not read {path:?} as a kubeconfig: check --kubeconfig", path = path.display())]
-    Read {
-        /// The path of the file.
-        path: PathBuf,
-        /// The error.
-        #[source]
-        source: KubeconfigError,
-    },
+    #[error("could not read {path:?} as a kubeconfig: check --kubeconfig", path = .0.display())]
+    Read(PathBuf, #[source] KubeconfigError),
     /// The text is not a kubeconfig.
     #[error("not a kubeconfig")]
     Parse(#[source] KubeconfigError),
@@ -51,11 +45,8 @@ pub enum ClientError {
     #[error("the kubeconfig's current context cannot be used")]
     Resolve(#[source] KubeconfigError),
     /// The kubeconfig has a proxy.
-    #[error("the kubeconfig names the proxy {proxy}, which is not supported: remove its proxy-url")]
-    Proxy {
-        /// The URL of the proxy.
-        proxy: String,
-    },
+    #[error("the kubeconfig names the proxy {0}, which is not supported: remove its proxy-url")]
+    Proxy(String),
     /// The configuration cannot be used.
     #[error("could not set up the connection to the API server")]
     Build(#[source] kube::Error),
@@ -70,7 +61,10 @@ pub async fn connect(args: &ClientArgs) -> Result<Client, ClientError> {
 pub async fn connect_with(args: &ClientArgs, pings: Pings) -> Result<Client, ClientError> {
     let ClientArgs { kubeconfig, kube_timeout } = args;
     let config = match kubeconfig {
-        Some(path) => resolve(read(path)?).await?,
+        Some(path) => {
+            let read = Kubeconfig::read_from(path);
+            resolve(read.map_err(|error| ClientError::Read(path.clone(), error))?).await?
+        }
         None => Config::incluster().map_err(ClientError::NotInCluster)?,
     };
     build(config, *kube_timeout, pings)
@@ -82,16 +76,11 @@ pub async fn from_kubeconfig_text(text: &str) -> Result<Client, ClientError> {
     build(resolve(kubeconfig).await?, DEFAULT_LIMIT, Pings::default())
 }
 
-fn read(path: &Path) -> Result<Kubeconfig, ClientError> {
-    let wrong = |source| ClientError::Read { path: path.to_owned(), source };
-    Kubeconfig::read_from(path).map_err(wrong)
-}
-
 async fn resolve(kubeconfig: Kubeconfig) -> Result<Config, ClientError> {
     let clusters = kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
     let proxy = clusters.filter_map(|cluster| cluster.proxy_url.clone()).next();
     if let Some(proxy) = proxy {
-        return Err(ClientError::Proxy { proxy });
+        return Err(ClientError::Proxy(proxy));
     }
     let options = KubeConfigOptions::default();
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ClientError::Resolve)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response, header};
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame};
 use kube::client::Body as Sent;
 use tokio::time::{Instant, Sleep};
 use tower::{Layer, Service};
@@ -33,13 +33,8 @@ pub(crate) struct Limited<S> {
 #[derive(Debug)]
 pub(crate) struct LimitedBody<B> {
     inner: B,
-    limit: Option<Silence>,
-}
-
-#[derive(Debug)]
-struct Silence {
-    limit: Duration,
-    timer: Pin<Box<Sleep>>,
+    /// The limit with its timer, if there is a limit.
+    limit: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 /// A response or a part of it did not arrive in time.
@@ -80,7 +75,8 @@ where
         Box::pin(async move {
             let late = |_| TimedOut { what: "response", limit, request: named };
             let response = tokio::time::timeout(limit, response).await.map_err(late)??;
-            Ok(response.map(|inner| LimitedBody { inner, limit: body_limit.map(Silence::new) }))
+            let limit = body_limit.map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
+            Ok(response.map(|inner| LimitedBody { inner, limit }))
         })
     }
 }
@@ -99,35 +95,17 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
-        let Some(silence) = &mut this.limit else {
+        let Some((limit, timer)) = &mut this.limit else {
             return polled.map_err(Into::into);
         };
         if polled.is_ready() {
-            silence.restart();
+            timer.as_mut().reset(Instant::now() + *limit);
             return polled.map_err(Into::into);
         }
-        ready!(silence.timer.as_mut().poll(cx));
+        ready!(timer.as_mut().poll(cx));
         let request = "the rest of a body".to_owned();
-        let late = TimedOut { what: "data", limit: silence.limit, request };
+        let late = TimedOut { what: "data", limit: *limit, request };
         Poll::Ready(Some(Err(late.into())))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl Silence {
-    fn new(limit: Duration) -> Self {
-        Self { limit, timer: Box::pin(tokio::time::sleep(limit)) }
-    }
-
-    fn restart(&mut self) {
-        self.timer.as_mut().reset(Instant::now() + self.limit);
     }
 }
 

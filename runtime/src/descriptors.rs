@@ -2,21 +2,17 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit, which is often 1024, to the hard limit. Returns the new limit; nothing if
-/// it is unlimited.
-pub fn raise() -> Option<u64> {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+/// Raises the soft limit, which is often 1024, to the hard limit.
+pub(crate) fn raise() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     if let Err(error) = raised {
         tracing::warn!(%error, "could not raise the limit of open files");
-        return current;
     }
-    maximum
 }
 
 /// Returns the soft limit.
-#[must_use]
-pub fn limit() -> usize {
+pub(crate) fn limit() -> usize {
     let current = getrlimit(Resource::Nofile).current;
     current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
@@ -27,9 +23,9 @@ mod tests {
 
     #[test]
     fn raise_sets_the_soft_limit_to_the_hard_limit() {
-        let raised = raise();
+        raise();
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        assert_eq!((raised, current), (maximum, maximum));
+        assert_eq!(current, maximum);
         assert!(maximum.is_none_or(|maximum| maximum == limit() as u64));
     }
 }

@@ -7,7 +7,7 @@
 //! conditional too.)
 
 mod leadership;
-pub mod plan;
+mod plan;
 
 pub use self::leadership::Leadership;
 
@@ -50,8 +50,6 @@ enum LeaseError {
     Create(#[source] kube::Error),
     #[error("could not write the Lease")]
     Write(#[source] kube::Error),
-    #[error("could not encode the Lease")]
-    Encode(#[source] serde_json::Error),
     #[error("the API server did not respond in time")]
     TimedOut,
 }
@@ -160,8 +158,8 @@ impl Election {
             {"op": "test", "path": "/metadata/resourceVersion", "value": found.metadata.resource_version},
             {"op": "add", "path": "/spec", "value": spec},
         ]);
-        let patch = serde_json::from_value(operations).map_err(LeaseError::Encode)?;
-        let patch = Patch::Json::<()>(patch);
+        let patch = serde_json::from_value(operations).map_err(kube::Error::SerdeError);
+        let patch = Patch::Json::<()>(patch.map_err(LeaseError::Write)?);
         match self.leases.patch(&self.name, &PatchParams::default(), &patch).await {
             Ok(_) => Ok(true),
             Err(error) if is_superseded(&error) => Ok(false),

@@ -11,7 +11,7 @@ pub mod clock;
 pub mod connections;
 pub mod crypto;
 mod deadline;
-pub mod descriptors;
+mod descriptors;
 pub mod events;
 pub mod http1;
 pub mod lease;

@@ -40,14 +40,8 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter is invalid.
-    #[error("log filter {filter:?} is not a level or a list of target=level")]
-    Filter {
-        /// The rejected filter.
-        filter: String,
-        /// The parse error.
-        #[source]
-        source: ParseError,
-    },
+    #[error("log filter {0:?} is not a level or a list of target=level")]
+    Filter(String, #[source] ParseError),
     /// The log of this process is already set up.
     #[error("the log is already set up")]
     Again(#[source] SetGlobalDefaultError),
@@ -55,13 +49,7 @@ pub enum LogError {
 
 /// Sets up the log of this process, including panics. Call it once.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
-    match format {
-        LogFormat::Json => install(json(filter, io::stderr)?),
-        LogFormat::Text => install(text(filter, io::stderr)?),
-    }
-}
-
-fn install(subscriber: impl Subscriber + Send + Sync) -> Result<(), LogError> {
+    let subscriber = subscriber(filter, format, io::stderr)?;
     tracing::subscriber::set_global_default(subscriber).map_err(LogError::Again)?;
     // Log pipelines drop plain text between JSON lines.
     std::panic::set_hook(Box::new(log_panic));
@@ -76,34 +64,22 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(message, place, thread, "panic");
 }
 
-fn json<W>(filter: &str, writer: W) -> Result<impl Subscriber + Send + Sync + use<W>, LogError>
+fn subscriber<W>(
+    filter: &str,
+    format: LogFormat,
+    writer: W,
+) -> Result<Box<dyn Subscriber + Send + Sync>, LogError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    Ok(tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_timer(Utc)
-        .with_env_filter(parse(filter)?)
-        .with_writer(writer)
-        .finish())
-}
-
-fn text<W>(filter: &str, writer: W) -> Result<impl Subscriber + Send + Sync + use<W>, LogError>
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    Ok(tracing_subscriber::fmt()
-        .with_timer(Utc)
-        .with_env_filter(parse(filter)?)
-        .with_writer(writer)
-        .finish())
-}
-
-fn parse(filter: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder()
-        .parse(filter)
-        .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+    let parsed = EnvFilter::builder().parse(filter);
+    let parsed = parsed.map_err(|error| LogError::Filter(filter.to_owned(), error))?;
+    let builder = tracing_subscriber::fmt().with_timer(Utc);
+    let builder = builder.with_env_filter(parsed).with_writer(writer);
+    Ok(match format {
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Text => Box::new(builder.finish()),
+    })
 }
 
 /// Times in RFC 3339, UTC, with microseconds.
@@ -150,7 +126,7 @@ mod tests {
     fn logged(filter: &str, events: impl FnOnce()) -> Vec<serde_json::Value> {
         let kept = Kept::default();
         let writer = kept.clone();
-        let subscriber = json(filter, move || writer.clone()).unwrap();
+        let subscriber = subscriber(filter, LogFormat::Json, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, events);
         kept.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -186,7 +162,7 @@ mod tests {
     fn text_is_plain_and_has_no_colours() {
         let kept = Kept::default();
         let writer = kept.clone();
-        let subscriber = text("info", move || writer.clone()).unwrap();
+        let subscriber = subscriber("info", LogFormat::Text, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || tracing::info!(claim = "data", "made"));
         let line = kept.text();
         assert!(line.contains(" INFO ") && line.contains("made claim=\"data\""), "{line}");

@@ -15,18 +15,12 @@ pub struct Shutdown {
     token: CancellationToken,
 }
 
-/// Why signals cannot be received.
+/// The handler of a signal could not be installed.
 #[derive(Debug, thiserror::Error)]
-pub enum ShutdownError {
-    /// The handler of a signal could not be installed.
-    #[error("could not listen for {name}")]
-    Listen {
-        /// The name of the signal.
-        name: &'static str,
-        /// The system error.
-        #[source]
-        source: io::Error,
-    },
+#[error("could not listen for {name}")]
+pub struct ShutdownError {
+    name: &'static str,
+    source: io::Error,
 }
 
 impl Shutdown {
@@ -84,7 +78,7 @@ fn named(
     name: &'static str,
     kind: SignalKind,
 ) -> Result<impl Stream<Item = &'static str>, ShutdownError> {
-    let source = signal(kind).map_err(|source| ShutdownError::Listen { name, source })?;
+    let source = signal(kind).map_err(|source| ShutdownError { name, source })?;
     Ok(Box::pin(futures::stream::unfold(source, move |mut source: Signal| async move {
         source.recv().await.map(|()| (name, source))
     })))

@@ -29,40 +29,20 @@ pub struct Supervisor {
 #[derive(Debug, thiserror::Error)]
 pub enum SuperviseError {
     /// A task returned before shutdown was requested.
-    #[error("task {name} returned before shutdown was requested")]
-    EndedEarly {
-        /// The task.
-        name: &'static str,
-    },
+    #[error("task {0} returned before shutdown was requested")]
+    EndedEarly(&'static str),
     /// A task returned an error.
-    #[error("task {name} failed")]
-    Failed {
-        /// The task.
-        name: &'static str,
-        /// The error.
-        #[source]
-        source: BoxError,
-    },
+    #[error("task {0} failed")]
+    Failed(&'static str, #[source] BoxError),
     /// A task panicked.
-    #[error("task {name} panicked: {message}")]
-    Panicked {
-        /// The task.
-        name: &'static str,
-        /// The panic message.
-        message: String,
-    },
+    #[error("task {0} panicked: {1}")]
+    Panicked(&'static str, String),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Task {
     name: &'static str,
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Worker,
-    Companion,
+    is_worker: bool,
 }
 
 impl Supervisor {
@@ -80,7 +60,7 @@ impl Supervisor {
     ) where
         E: Into<BoxError>,
     {
-        self.start(Task { name, kind: Kind::Worker }, work);
+        self.start(Task { name, is_worker: true }, work);
     }
 
     /// Starts a companion, which is aborted after all workers have returned. An HTTP server for
@@ -92,7 +72,7 @@ impl Supervisor {
     ) where
         E: Into<BoxError>,
     {
-        self.start(Task { name, kind: Kind::Companion }, work);
+        self.start(Task { name, is_worker: false }, work);
     }
 
     /// Runs until shutdown is requested, and requests it if a task returns early. Then waits up to
@@ -103,7 +83,7 @@ impl Supervisor {
             biased;
             () = shutdown.requested() => None,
             Some((task, outcome)) = self.next() => {
-                Some(outcome.err().unwrap_or(SuperviseError::EndedEarly { name: task.name }))
+                Some(outcome.err().unwrap_or(SuperviseError::EndedEarly(task.name)))
             }
         };
         if let Some(error) = &broken {
@@ -139,9 +119,9 @@ impl Supervisor {
     async fn drain(&mut self, grace: Duration) -> Option<SuperviseError> {
         let mut first = None;
         let mut limit = std::pin::pin!(tokio::time::sleep(grace));
-        while self.names(Kind::Worker).next().is_some() {
+        while self.workers().next().is_some() {
             let Some(result) = self.next_within(limit.as_mut()).await else {
-                let names: Vec<_> = self.names(Kind::Worker).collect();
+                let names: Vec<_> = self.workers().collect();
                 tracing::warn!(tasks = ?names, ?grace, "aborting tasks that did not stop in time");
                 break;
             };
@@ -170,8 +150,8 @@ impl Supervisor {
         }
     }
 
-    fn names(&self, kind: Kind) -> impl Iterator<Item = &'static str> {
-        self.known.values().filter(move |task| task.kind == kind).map(|task| task.name)
+    fn workers(&self) -> impl Iterator<Item = &'static str> {
+        self.known.values().filter(|task| task.is_worker).map(|task| task.name)
     }
 }
 
@@ -181,12 +161,10 @@ fn outcome(
 ) -> Result<(), SuperviseError> {
     match joined {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(source)) => Err(SuperviseError::Failed { name, source }),
+        Ok(Err(source)) => Err(SuperviseError::Failed(name, source)),
         Err(error) => match error.try_into_panic() {
-            Ok(payload) => {
-                Err(SuperviseError::Panicked { name, message: panic_message(payload.as_ref()) })
-            }
-            Err(_) => Err(SuperviseError::EndedEarly { name }),
+            Ok(payload) => Err(SuperviseError::Panicked(name, panic_message(payload.as_ref()))),
+            Err(_) => Err(SuperviseError::EndedEarly(name)),
         },
     }
 }

@@ -226,7 +226,7 @@ impl Assignments {
             let stopped = self.heartbeats.stopped(&entry.assignment.holder, now);
             let ticket = ticket(self.epoch, &self.sightings, entry.address());
             self.actions.extend(entry.step(now, (stopped, self.is_stopping), ticket));
-            silent.extend(entry.silent_holder().cloned());
+            silent.extend(entry.silent_holder(now).cloned());
         }
         let due = self.heartbeats.due(silent, now);
         self.actions.extend(due.into_iter().map(Action::ReadHeartbeat));

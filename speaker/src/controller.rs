@@ -173,7 +173,7 @@ impl Controller {
             Cause::Stopped(pause) => {
                 tracing::warn!(
                     ?pause,
-                    "was paused; answering for no address until the assignments are listed"
+                    "stopped answering after a pause, until the assignments are listed"
                 );
                 return;
             }
@@ -204,6 +204,8 @@ impl Controller {
             }
             Outcome::Heartbeat(node, result) => {
                 self.assignments.heartbeat(&node, logged(result), now);
+                // A takeover that it allows does not wait for the next tick.
+                self.assignments.step(now);
             }
             Outcome::Written(before, change, epoch, result) => {
                 let written = match logged(result) {
@@ -281,7 +283,7 @@ impl Controller {
 fn logged<T>(result: Result<T, LeasesError>) -> Option<T> {
     result
         .inspect_err(|error| {
-            tracing::warn!(error = %Chain(error), "a request to the API server failed");
+            tracing::warn!(error = %Chain(error), "could not complete a request to the API server");
         })
         .ok()
 }

@@ -11,6 +11,7 @@ use fastrak_api::frontend::{Conflict, Frontend, FrontendAssignment};
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::reflector::Reflector;
 use fastrak_runtime::shutdown::Shutdown;
+use fastrak_runtime::timer::reached;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -21,13 +22,18 @@ use std::convert::Infallible;
 use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// The time between two checks.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// The number of checks in a row that must find a conflict before an accepted frontend is refused. Some
 /// sockets exist only for a moment.
 const SEEN: u8 = 2;
+/// The number of checks in a row that must reach another program before a proposed frontend is refused,
+/// and the time between them: kube-proxy forwards a port for a second or more after a Service has given
+/// it up.
+const REDIRECTED: u8 = 6;
+const RECHECK: Duration = Duration::from_millis(500);
 /// How long a connection to the node's own address may take.
 const CONNECT: Duration = Duration::from_millis(300);
 
@@ -37,13 +43,15 @@ pub struct Frontends {
     known: Reflector<Frontend, FrontendAssignment>,
     /// The number of checks in a row that have found a frontend in use.
     conflicts: BTreeMap<Frontend, u8>,
+    /// When proposed frontends are checked again.
+    recheck: Option<Instant>,
 }
 
 impl Frontends {
     /// Returns the task.
     #[must_use]
     pub fn new(leases: Leases) -> Self {
-        Self { leases, known: Reflector::default(), conflicts: BTreeMap::new() }
+        Self { leases, known: Reflector::default(), conflicts: BTreeMap::new(), recheck: None }
     }
 
     /// Runs until shutdown is requested.
@@ -56,6 +64,10 @@ impl Frontends {
                 () = shutdown.requested() => return Ok(()),
                 Some(event) = events.next() => self.proposed(event),
                 _ = checks.tick() => self.select(|_| true),
+                () = reached(self.recheck) => {
+                    self.recheck = None;
+                    self.select(|of| of.state == State::Proposed)
+                }
             };
             self.check(due).await;
         }
@@ -92,13 +104,17 @@ impl Frontends {
         for (assignment, result) in due.iter().zip(join_all(results).await) {
             let frontend = assignment.frontend;
             let conflicts = self.count(frontend, result);
-            let Some((state, conflict)) = answer(assignment.state, result, conflicts) else {
-                continue;
-            };
+            let answer = answer(assignment.state, result, conflicts);
+            if let (None, State::Proposed, CheckResult::InUse(_)) =
+                (answer, assignment.state, result)
+            {
+                self.recheck = Some(Instant::now() + RECHECK);
+            }
+            let Some((state, conflict)) = answer else { continue };
             match self.leases.answer(assignment, state, conflict).await {
-                Ok(()) => tracing::info!(%frontend, %state, "answered"),
+                Ok(()) => tracing::info!(%frontend, %state, "wrote whether the node serves a port"),
                 Err(error) => {
-                    tracing::warn!(%frontend, error = %Chain(&error), "could not answer");
+                    tracing::warn!(%frontend, error = %Chain(&error), "could not write whether the node serves a port");
                 }
             }
         }
@@ -141,6 +157,9 @@ fn read(text: &str) -> Result<(Frontend, Option<FrontendAssignment>), serde_json
 fn answer(state: State, result: CheckResult, conflicts: u8) -> Option<(State, Option<Conflict>)> {
     match (state, result) {
         (State::Proposed | State::Refused, CheckResult::Free) => Some((State::Accepted, None)),
+        (State::Proposed, CheckResult::InUse(Conflict::Redirected)) if conflicts < REDIRECTED => {
+            None
+        }
         (State::Proposed, CheckResult::InUse(conflict)) => Some((State::Refused, Some(conflict))),
         (State::Accepted, CheckResult::InUse(conflict)) if conflicts >= SEEN => {
             Some((State::Refused, Some(conflict)))
@@ -186,9 +205,12 @@ mod tests {
     fn a_free_port_is_accepted_and_one_in_use_refused() {
         let in_use = CheckResult::InUse(Conflict::Listening);
         let refused = Some((State::Refused, Some(Conflict::Listening)));
+        let redirected = Some((State::Refused, Some(Conflict::Redirected)));
         for (state, conflicts, found, expected) in [
             (State::Proposed, 0, CheckResult::Free, Some((State::Accepted, None))),
             (State::Proposed, 1, in_use, refused),
+            (State::Proposed, 5, CheckResult::InUse(Conflict::Redirected), None),
+            (State::Proposed, 6, CheckResult::InUse(Conflict::Redirected), redirected),
             (State::Accepted, 0, CheckResult::Free, None),
             (State::Accepted, 1, in_use, None),
             (State::Accepted, 2, in_use, refused),

@@ -22,6 +22,9 @@ use std::time::Duration;
 /// The timeout of a request. A failover takes less than three seconds, and a later response is of no use.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The number of Leases in a page of a list. A Lease takes about 10 KiB of memory while it is read.
+const PAGE: u32 = 100;
+
 /// The resource of Leases.
 const LEASES: &str = "leases";
 
@@ -137,14 +140,24 @@ impl Leases {
         }
     }
 
-    /// Lists the current assignments. A list without a version is never served from a cache.
+    /// Lists the current assignments. A list without a version is never served from a cache, and all
+    /// of its pages have one version.
     pub async fn list(&self) -> Result<Listed, LeasesError> {
-        let params = ListParams::default().labels(&assignment::selector());
-        let listed = limited(self.api.list(&params)).await?.map_err(LeasesError::List)?;
-        let version = assignment::version(listed.metadata.resource_version.as_deref());
-        let version = version.ok_or(LeasesError::NoVersion)?;
-        let assignments = listed.items.iter().filter_map(|lease| Assignment::read(lease).ok());
-        Ok(Listed { version, assignments: assignments.collect() })
+        let selector = assignment::selector();
+        let mut params = ListParams::default().labels(&selector).limit(PAGE);
+        let mut assignments = Vec::new();
+        loop {
+            let page = limited(self.api.list(&params)).await?.map_err(LeasesError::List)?;
+            assignments.extend(page.items.iter().filter_map(|lease| Assignment::read(lease).ok()));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => {
+                    let version = assignment::version(page.metadata.resource_version.as_deref());
+                    let version = version.ok_or(LeasesError::NoVersion)?;
+                    return Ok(Listed { version, assignments });
+                }
+            }
+        }
     }
 
     /// Writes a change. Returns the assignment as it is then, or `None` if it has changed since it was

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long an answer to a probe may take. On one segment it takes less than a millisecond.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
+/// The age of an unanswered probe at which the heartbeat is observed too. The second proof takes longer
+/// than the first, so it must not wait for the first to begin: a failover would take longer.
+const SUSPICIOUS: Duration = Duration::from_millis(40);
 /// The number of unanswered probes that prove a failure.
 const UNANSWERED: u32 = 3;
 /// The age of the last probe at which unanswered probes prove nothing any more: no probe was sent for a
@@ -54,10 +57,12 @@ impl Monitor {
         if stopped && self.unanswered >= UNANSWERED { Step::TakeOver } else { Step::Wait }
     }
 
-    /// Returns whether the holder leaves probes unanswered.
+    /// Returns whether the holder leaves probes unanswered at `now`.
     #[must_use]
-    pub fn is_silent(&self) -> bool {
-        self.unanswered > 0
+    pub fn is_silent(&self, now: Instant) -> bool {
+        let pending = self.sent.filter(|_| self.is_pending);
+        let is_late = |sent| now.saturating_duration_since(sent) >= SUSPICIOUS;
+        self.unanswered > 0 || pending.is_some_and(is_late)
     }
 
     /// Records that the holder has answered.
@@ -107,9 +112,9 @@ mod tests {
         for now in (0..3000).step_by(50) {
             let _step = monitor.step(at(start, now), false);
         }
-        assert!(monitor.is_silent());
+        assert!(monitor.is_silent(at(start, 3000)));
         monitor.answered();
-        assert!(!monitor.is_silent());
+        assert!(!monitor.is_silent(at(start, 3000)));
     }
 
     #[test]
@@ -118,8 +123,18 @@ mod tests {
         for now in (0..1500).step_by(50) {
             let _step = monitor.step(at(start, now), false);
         }
-        assert!(monitor.is_silent());
+        assert!(monitor.is_silent(at(start, 1500)));
         assert_eq!(monitor.step(at(start, 60_000), true), Step::Probe);
-        assert!(!monitor.is_silent());
+        assert!(!monitor.is_silent(at(start, 60_000)));
+    }
+
+    #[test]
+    fn a_holder_is_silent_as_soon_as_an_answer_is_late() {
+        let (start, mut monitor) = (Instant::now(), Monitor::default());
+        assert_eq!(monitor.step(start, false), Step::Probe);
+        assert!(!monitor.is_silent(at(start, 10)));
+        assert!(monitor.is_silent(at(start, 50)));
+        monitor.answered();
+        assert!(!monitor.is_silent(at(start, 60)));
     }
 }

@@ -253,7 +253,11 @@ impl Network {
             Command::Observe(address) => self.announcer.observe(address),
             Command::Ignore(address) => self.announcer.ignore(address),
             Command::Probe(address) => self.announcer.probe(address)?,
-            Command::Ask(address) => self.announcer.ask(address)?,
+            Command::Ask(address) => {
+                // The answer is reported even if the holder has just announced the address.
+                self.reported.remove(&address);
+                self.announcer.ask(address)?;
+            }
         }
         Ok(())
     }

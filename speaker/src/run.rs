@@ -35,7 +35,7 @@ pub enum RunError {
     #[error("cannot receive packets")]
     Sockets(#[source] LinkError),
     /// The API client could not be created.
-    #[error("cannot reach the API server")]
+    #[error("cannot create the API client")]
     Client(#[source] ClientError),
     /// The admin port could not be opened.
     #[error("cannot serve health and metrics")]

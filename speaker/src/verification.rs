@@ -59,9 +59,12 @@ impl Verification {
         }
     }
 
-    /// Records that a station uses the address.
+    /// Records that a station uses the address. Before the first probe it may be the node that had the
+    /// address before.
     pub fn seen(&mut self, mac: Mac) {
-        self.in_use_by.get_or_insert(mac);
+        if self.sent > 0 {
+            self.in_use_by.get_or_insert(mac);
+        }
     }
 }
 
@@ -90,8 +93,11 @@ mod tests {
     fn an_address_in_use_is_refused_with_the_first_station_that_was_seen() {
         let start = Instant::now();
         let mut verification = Verification::new(start);
+        verification.seen(Mac([2, 0, 0, 0, 0, 7]));
+        assert_eq!(verification.step(start), Step::Wait, "the node that had it before");
+        assert_eq!(verification.step(start + DELAY), Step::Probe);
         verification.seen(MAC);
         verification.seen(Mac([2, 0, 0, 0, 0, 8]));
-        assert_eq!(verification.step(start), Step::Refuse(MAC));
+        assert_eq!(verification.step(start + DELAY), Step::Refuse(MAC));
     }
 }

@@ -3,7 +3,7 @@
 //! [`Pools::open`] checks each time that a directory is the expected pool. A failed check blocks
 //! only that pool, until a later check succeeds. The module does not handle volumes.
 
-pub mod check;
+mod check;
 pub mod error;
 mod lock;
 pub mod marker;
@@ -16,16 +16,15 @@ pub use probe::{PROBE, PROBED};
 use crate::host::Dir;
 use crate::host::calls::{Machine, Statfs};
 use crate::host::machine::process_name;
-use check::{Opened, PoolDirectory};
 use fastrak_api::capacity::Terms;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::chain::Chain;
 use lock::Lock;
-use marker::Expected;
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The configuration of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +95,7 @@ struct Pool {
 
 #[derive(Debug, Default)]
 struct State {
+    // The ID in its marker.
     id: Option<String>,
     lock: Option<Lock>,
     // Whether the filesystem was seen to support renames without replacing.
@@ -128,7 +128,7 @@ impl Pools {
 
     /// Updates what the cluster says about the pools.
     pub fn set_cluster_view(&self, view: ClusterView) {
-        *lock(&self.cluster_view) = Arc::new(view);
+        *self.cluster_view.lock() = Arc::new(view);
     }
 
     /// Checks and opens one pool.
@@ -142,7 +142,8 @@ impl Pools {
     /// Returns the error for a pool that this node does not have.
     #[must_use]
     pub fn unknown(&self, name: &PoolName) -> PoolError {
-        PoolError::Unknown { pool: name.clone(), known: self.name_list() }
+        let known: Vec<_> = self.names().map(PoolName::as_str).collect();
+        PoolError::Unknown { pool: name.clone(), known: known.join(", ") }
     }
 
     /// Checks and opens all pools.
@@ -156,18 +157,11 @@ impl Pools {
         self.pools.iter().filter_map(|pool| self.change_of(pool)).collect()
     }
 
-    /// Returns the names of the pools as a list for messages.
-    #[must_use]
-    pub fn name_list(&self) -> String {
-        let names: Vec<_> = self.names().map(PoolName::as_str).collect();
-        names.join(", ")
-    }
-
     fn change_of(&self, pool: &Pool) -> Option<Change> {
         let opened = self.open_one(pool);
         let is_volatile = opened.as_ref().is_ok_and(|opened| opened.statfs.is_in_memory());
         let problem = opened.err().map(|error| Chain(&error).to_string());
-        let mut state = lock(&pool.state);
+        let mut state = pool.state.lock();
         let adopted = std::mem::take(&mut state.adopted);
         if !adopted && state.last_reported.as_ref() == Some(&problem) {
             return None;
@@ -180,52 +174,13 @@ impl Pools {
     fn open_one<'a>(&self, pool: &'a Pool) -> Result<OpenPool<'a>, PoolError> {
         let config = &pool.config;
         // Held during the check: two concurrent first starts would both write a marker.
-        let mut state = lock(&pool.state);
-        let opened = self.check(config, &state).map_err(|problem| PoolError::Unusable {
+        let mut state = pool.state.lock();
+        self.check(config, &mut state).map_err(|problem| PoolError::Unusable {
             pool: config.name.clone(),
             path: config.path.clone(),
             problem,
-        })?;
-        state.id = Some(opened.id);
-        state.adopted |= opened.adopted;
-        state.probed = opened.probed;
-        if opened.lock.is_some() {
-            state.lock = opened.lock;
-        }
-        Ok(OpenPool { config, dir: opened.dir, statfs: opened.statfs })
+        })
     }
-
-    fn check(&self, config: &PoolConfig, state: &State) -> Result<Opened, Problem> {
-        let view = Arc::clone(&lock(&self.cluster_view));
-        let expected = Expected {
-            pool: &config.name,
-            node: &self.node,
-            id: state.id.as_deref(),
-            cluster: &view.cluster,
-            has_volumes: view.in_use.contains(config.name.as_str()),
-            adopt: view.adopt.as_deref() == Some(config.name.as_str()),
-        };
-        let neighbours = self.neighbours(&config.path);
-        let directory = PoolDirectory {
-            machine: self.machine(),
-            path: &config.path,
-            require_mount: config.require_mount,
-            neighbours: &neighbours,
-            lock: state.lock.as_ref(),
-            is_probed: state.probed,
-            holder: &self.holder,
-        };
-        check::open(&directory, &expected)
-    }
-
-    fn neighbours(&self, path: &Path) -> Vec<PathBuf> {
-        let paths = self.pools.iter().map(|pool| &pool.config.path);
-        paths.filter(|other| *other != path).cloned().collect()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@
 
 mod create;
 mod error;
-pub mod grow;
+mod grow;
 pub mod import;
 pub mod layout;
 pub mod ledger;
 pub mod orphan;
 mod pool_choice;
 pub mod quota;
-pub mod records;
+mod records;
 pub mod survey;
 pub mod trash;
 pub mod usage;
@@ -29,12 +29,13 @@ use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
 use ledger::Ledger;
+use parking_lot::Mutex;
 use quota::groups;
 use records::identity::{self, Record};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use trash::{removals, signals};
 
 /// A volume to create.
@@ -174,20 +175,9 @@ impl Store {
     /// Records that the volume must be kept after its API objects are deleted.
     pub fn keep(&self, pool: &PoolName, id: &VolumeId) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::WriteRecord)?;
-        let Record::Verified(mut identity) =
-            identity::read(&dir, id).map_err(VolumeError::WriteRecord)?
-        else {
-            return Ok(());
-        };
-        if identity.reclaim_policy != ReclaimPolicy::Retain {
-            identity.reclaim_policy = ReclaimPolicy::Retain;
-            identity::write(&dir, &identity).map_err(VolumeError::WriteRecord)?;
-        }
-        // Repeated if the record is already written: an earlier attempt may have been interrupted
-        // before its sync. After a power failure the old record would let the data be removed as an
-        // orphan.
-        dir.sync().map_err(VolumeError::WriteRecord)
+        let dir = pool.dir.open(id.as_str()).map_err(VolumeError::WriteRecord)?;
+        let retain = |identity: &mut Identity| identity.reclaim_policy = ReclaimPolicy::Retain;
+        identity::update(&dir, id, retain).map_err(VolumeError::WriteRecord)
     }
 
     /// Returns whether the volume is mounted, or `None` if the mounts cannot be read.
@@ -199,13 +189,10 @@ impl Store {
     /// Returns the visible mounts, or `None` if they cannot be read.
     #[must_use]
     pub fn mounts(&self) -> Option<Vec<Mount>> {
-        match mounts::all(self.pools.machine()) {
-            Ok(mounts) => Some(mounts),
-            Err(error) => {
-                tracing::warn!(error = %Chain(&error), "could not read the mounts");
-                None
-            }
-        }
+        let mounts = mounts::all(self.pools.machine()).inspect_err(|error| {
+            tracing::warn!(error = %Chain(error), "could not read the mounts");
+        });
+        mounts.ok()
     }
 
     /// Returns the usable pools, and why the first unusable one cannot be used.
@@ -218,10 +205,6 @@ impl Store {
             }
         }
         (usable, problem)
-    }
-
-    fn creating(&self) -> MutexGuard<'_, HashSet<OsString>> {
-        self.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -250,12 +233,10 @@ fn verified(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Box<Identity>>,
     }
 }
 
-/// Opens the volume's directory in the pool. Returns `None` if it is missing or has no valid record.
-fn open_verified(
-    pool: &OpenPool<'_>,
-    id: &VolumeId,
-) -> Result<Option<(Dir, Box<Identity>)>, HostError> {
-    let Some(dir) = pool.dir.open_if_there(OsStr::new(id.as_str()))? else { return Ok(None) };
+/// Opens the volume's directory in a pool or in its trash. Returns `None` if it is missing or has
+/// no valid record.
+fn open_verified(parent: &Dir, id: &VolumeId) -> Result<Option<(Dir, Box<Identity>)>, HostError> {
+    let Some(dir) = parent.open_if_there(id.as_str())? else { return Ok(None) };
     Ok(match identity::read(&dir, id)? {
         Record::Verified(identity) => Some((dir, identity)),
         Record::Unverified(_) => None,

@@ -136,8 +136,8 @@ impl Network {
         File::open(&path).map(Self).with_context(|| format!("open {path}"))
     }
 
-    /// Gets a page by HTTP, and returns its body.
-    pub(crate) async fn get(self, address: SocketAddr, path: &str) -> Result<String> {
+    /// Gets a page by HTTP, and returns its body. It waits a second for the connection.
+    pub async fn get(self, address: SocketAddr, path: &str) -> Result<String> {
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
         let got = tokio::task::spawn_blocking(move || {
             // A thread of its own: a thread of the pool would stay in the network.

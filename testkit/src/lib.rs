@@ -12,6 +12,7 @@ pub mod fake_nodes;
 pub mod fixtures;
 pub mod identity;
 pub mod image;
+pub mod inlets;
 pub mod lan;
 pub mod memory;
 pub mod namespace;

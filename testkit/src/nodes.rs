@@ -25,8 +25,9 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::{Api, Client};
 
-pub use self::network::FREE_ADDRESSES;
+pub use self::network::{BRIDGE, FREE_ADDRESSES};
 pub use self::node::{Node, NodeProgram};
+pub use self::proxy::ProxyMode;
 
 use self::sandbox::{Compartment, Sandbox};
 use self::supported::Host;
@@ -53,11 +54,13 @@ pub struct ClusterOptions {
     pub flags: Vec<(Component, String)>,
     /// Images to load on every node in addition to busybox.
     pub images: Vec<Image>,
+    /// The mode of kube-proxy, or `None` for the first that works on this machine.
+    pub proxy_mode: Option<ProxyMode>,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { nodes: 2, flags: Vec::new(), images: Vec::new() }
+        Self { nodes: 2, flags: Vec::new(), images: Vec::new(), proxy_mode: None }
     }
 }
 
@@ -82,7 +85,17 @@ pub struct Outsider {
 impl Outsider {
     /// Gets a page by HTTP, and returns its body. It waits a second for the connection.
     pub async fn get(&self, address: SocketAddr, path: &str) -> Result<String> {
-        Network::of(self.compartment.pid())?.get(address, path).await
+        self.network()?.get(address, path).await
+    }
+
+    /// Returns its network, for a thread to enter.
+    pub fn network(&self) -> Result<Network> {
+        Network::of(self.compartment.pid())
+    }
+
+    /// Runs a program of the machine in its network.
+    pub async fn run(&self, words: &[&str]) -> Result<Output> {
+        self.compartment.network_run(words).await
     }
 }
 
@@ -135,6 +148,11 @@ impl Cluster {
         Invocation::of(words)?.through(&self.sandbox.prefix()).run().await
     }
 
+    /// Returns the network of the API server, which contains [`BRIDGE`], for a thread to enter.
+    pub fn network(&self) -> Result<Network> {
+        Network::of(self.sandbox.pid())
+    }
+
     /// Adds a host to the nodes' network. There can be one.
     pub async fn outsider(&self) -> Result<Outsider> {
         let compartment = self.sandbox.compartment("outsider", &self.state.logs()).await?;
@@ -175,7 +193,10 @@ impl Cluster {
 
     async fn launch(options: ClusterOptions) -> Result<Self> {
         ensure!((1..=MOST_NODES).contains(&options.nodes), "1 to {MOST_NODES} nodes");
-        let host = supported::host()?;
+        let mut host = supported::host()?;
+        if let Some(mode) = options.proxy_mode {
+            host.proxy_mode = mode.supported()?;
+        }
         let state = Arc::new(StateFolder::create().await?);
         let sandbox = Sandbox::create(&state.logs()).await?;
         let uplink = {

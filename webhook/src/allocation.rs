@@ -7,10 +7,13 @@
 //! the actual state with the desired one, and `controller.rs` makes the changes.
 
 pub mod controller;
+mod endpoints;
 mod frontend_lease;
+mod heartbeats;
 mod host_ports;
 mod lease;
 mod metrics;
+mod on_demand;
 mod plan;
 mod pools;
 mod report;

@@ -61,10 +61,11 @@ pub struct Args {
 /// The flags of decisions.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DecideArgs {
-    /// Balancer of Services that name none.
+    /// Balancer mode of Services that name none.
     #[arg(long, env = "FASTRAK_BALANCER", value_parser = settings::balancer(), default_value = "inlets", requires_ifs([("auto", "addresses"), ("address-pool", "addresses"), ("node-ip", "addresses")]), global = true)]
     pub balancer: Mode,
-    /// Balancer of Services that inlets cannot carry (UDP, SCTP, port 8123).
+    /// Balancer mode of Services that inlets cannot carry: source ranges, a requested address, or a
+    /// port that is UDP, SCTP or 8123.
     #[arg(
         long,
         env = "FASTRAK_BALANCER_ALTERNATIVE",

@@ -16,21 +16,21 @@ pub struct Events {
     recorder: Recorder,
 }
 
-/// What the webhook was doing when it recorded an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    Repairing,
-    Watching,
-    Assigning,
+fastrak_api::text_enum! {
+    /// What the webhook was doing when it recorded an event.
+    pub(crate) enum Action {
+        Repairing = "Repairing",
+        Watching = "Watching",
+        Assigning = "Assigning",
+        Deleting = "Deleting",
+    }
 }
 
-/// Creates the event queue.
 pub(crate) fn channel() -> (Events, EventQueue) {
     let (recorder, queue) = events::queue(CAPACITY);
     (Events { recorder }, queue)
 }
 
-/// Creates the writer of the event queue.
 pub(crate) fn writer(queue: EventQueue, client: Client) -> EventWriter {
     let reporter = Reporter {
         controller: names::WEBHOOK,
@@ -38,6 +38,18 @@ pub(crate) fn writer(queue: EventQueue, client: Client) -> EventWriter {
         delay: Duration::ZERO,
     };
     EventWriter::new(queue, client, reporter)
+}
+
+/// Returns the reference of a Service for an event.
+pub(crate) fn service(namespace: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Service".to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
 }
 
 impl Events {
@@ -49,12 +61,8 @@ impl Events {
         action: Action,
         note: String,
     ) {
-        let action = match action {
-            Action::Repairing => "Repairing",
-            Action::Watching => "Watching",
-            Action::Assigning => "Assigning",
-        };
         let (is_warning, reason) = (reason.is_warning(), reason.as_str());
-        self.recorder.record(regarding, Event { is_warning, reason, action, note });
+        let event = Event { is_warning, reason, action: action.as_str(), note };
+        self.recorder.record(regarding, event);
     }
 }

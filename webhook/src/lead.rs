@@ -9,6 +9,7 @@ use crate::probe::controller::{Probe, ProbeArgs};
 use crate::repair::controller::{RepairArgs, RepairController};
 use crate::snapshot::reporter::SnapshotReporter;
 use crate::snapshot::watcher::SnapshotStore;
+use crate::tunnels::controller::{TunnelArgs, TunnelController};
 use fastrak_admission::mutate::service::Settings;
 use fastrak_api::duration::parse_second_or_more;
 use fastrak_api::names;
@@ -33,6 +34,9 @@ pub struct LeadArgs {
     /// Addresses.
     #[command(flatten)]
     pub allocation: AllocationArgs,
+    /// Tunnels.
+    #[command(flatten)]
+    pub tunnels: TunnelArgs,
     /// Time after which another replica takes the Lease of a leader that does not renew it, in
     /// seconds.
     #[arg(long, env = "FASTRAK_LEASE_DURATION", default_value = "15", value_name = "SECONDS", value_parser = parse_second_or_more)]
@@ -51,6 +55,7 @@ pub struct Lead {
     repair: RepairController,
     probe: Option<Probe>,
     allocation: Option<AllocationController>,
+    tunnels: Option<TunnelController>,
 }
 
 /// What the work needs of the other parts.
@@ -101,11 +106,19 @@ impl Lead {
         let allocation = allocates.then(|| AllocationController {
             client: client.clone(),
             store: store.clone(),
-            events,
+            events: events.clone(),
             metrics: metrics.allocation.clone(),
             namespace: namespace.to_owned(),
             speaker_grace: needs.agent_grace,
             args: args.allocation.clone(),
+        });
+        let grace = args.tunnels.tunnel_cleanup_after.filter(|_| !needs.settings.dry_run);
+        let tunnels = grace.map(|grace| TunnelController {
+            client: client.clone(),
+            store: store.clone(),
+            events,
+            metrics: metrics.tunnels.clone(),
+            grace,
         });
         let interval = args.probe.probe_interval;
         let probe = (!interval.is_zero()).then(|| Probe {
@@ -115,12 +128,13 @@ impl Lead {
             metrics: metrics.probe.clone(),
         });
         let events = event::writer(queue, client.clone());
-        Self { election, leadership, events, reporter, repair, probe, allocation }
+        Self { election, leadership, events, reporter, repair, probe, allocation, tunnels }
     }
 
     /// Starts the election and the work.
     pub fn spawn(self, parts: &mut Supervisor, shutdown: &Shutdown) {
-        let Self { election, leadership, events, reporter, repair, probe, allocation } = self;
+        let Self { election, leadership, events, reporter, repair, probe, allocation, tunnels } =
+            self;
         parts.spawn("election", election.run(shutdown.clone()));
         // It ends once the tasks that record events have returned.
         parts.spawn("events", events.run());
@@ -137,10 +151,17 @@ impl Lead {
                 Ok::<_, Infallible>(())
             });
         }
-        let Some(allocation) = allocation else { return };
+        if let Some(allocation) = allocation {
+            let (leads, ending) = (leadership.clone(), shutdown.clone());
+            parts.spawn("allocation", async move {
+                leads.while_held(&ending, || allocation.run()).await;
+                Ok::<_, Infallible>(())
+            });
+        }
+        let Some(tunnels) = tunnels else { return };
         let ending = shutdown.clone();
-        parts.spawn("allocation", async move {
-            leadership.while_held(&ending, || allocation.run()).await;
+        parts.spawn("tunnels", async move {
+            leadership.while_held(&ending, || tunnels.run()).await;
             Ok::<_, Infallible>(())
         });
     }

@@ -4,8 +4,9 @@
 //! latest snapshot of the cluster. A review writes nothing and waits for nothing but memory.
 //! `snapshot/` watches the cluster, `rotation/` rotates the certificate, and `webhook_config/`
 //! watches the webhook configuration. The leader (`lead`) repairs objects that admission missed
-//! (`repair/`) and probes whether the API server reaches the webhook (`probe/`). `command/` holds
-//! the offline commands.
+//! (`repair/`), gives Services addresses (`allocation/`), deletes Tunnels that the inlets operator
+//! leaves behind (`tunnels/`), and probes whether the API server reaches the webhook (`probe/`).
+//! `command/` holds the offline commands.
 
 #![forbid(unsafe_code)]
 
@@ -14,11 +15,13 @@ pub mod command;
 pub mod config;
 mod event;
 pub mod lead;
+mod live;
 pub mod metrics;
 pub mod probe;
-pub mod repair;
+mod repair;
 pub mod rotation;
 pub mod run;
 pub mod serve;
-pub mod snapshot;
-pub mod webhook_config;
+mod snapshot;
+mod tunnels;
+mod webhook_config;

@@ -1,20 +1,19 @@
-//! All metrics of the webhook. Each module defines and registers its own. Label values are enums,
-//! so no text of a tenant becomes a label.
+//! All metrics of the webhook. Each module defines and registers its own. Label values are texts of
+//! enums, so no text of a tenant becomes a label.
 
 use crate::allocation::AllocationMetrics;
-use crate::probe::cause::Cause as ProbeFailure;
 use crate::probe::metrics::ProbeMetrics;
-use crate::repair::metrics::{RepairMetrics, RepairOutcome};
-use crate::rotation::metrics::{Cause as RotationFailure, Kind, RotationMetrics};
-use crate::rotation::state::Phase;
-use crate::serve::metrics::{ClientCertificate, HandshakeFailure, ServeMetrics};
-use crate::snapshot::metrics::{AgentState, SnapshotMetrics};
+use crate::repair::metrics::RepairMetrics;
+use crate::rotation::metrics::RotationMetrics;
+use crate::serve::metrics::ServeMetrics;
+use crate::snapshot::metrics::SnapshotMetrics;
+use crate::tunnels::TunnelMetrics;
 use crate::webhook_config::metrics::DriftMetrics;
-use crate::webhook_config::plan::Field;
 use fastrak_runtime::admin::ScrapeMetrics;
-use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::registry::Registry;
-use std::fmt;
+
+/// The names of labels with their values.
+pub type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// All metrics of the webhook. Clones share the values.
 #[derive(Clone, Debug)]
@@ -33,6 +32,8 @@ pub struct Metrics {
     pub probe: ProbeMetrics,
     /// The metrics of addresses.
     pub allocation: AllocationMetrics,
+    /// The metrics of Tunnels.
+    pub tunnels: TunnelMetrics,
     /// The number of scrapes of the metrics port.
     pub scrapes: ScrapeMetrics,
 }
@@ -50,6 +51,7 @@ impl Metrics {
             repair: RepairMetrics::register(registry),
             probe: ProbeMetrics::register(registry),
             allocation: AllocationMetrics::register(registry),
+            tunnels: TunnelMetrics::register(registry),
             scrapes: ScrapeMetrics::default(),
         };
         registry.register("metrics_scrapes", "Scrapes of the metrics port", this.scrapes.clone());
@@ -87,23 +89,12 @@ macro_rules! metric_table {
 }
 pub(crate) use metric_table;
 
-/// Makes the texts of enums the values of labels.
-macro_rules! label_values {
-    ($($name:ty),+) => {$(
-        impl EncodeLabelValue for $name {
-            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-                self.as_str().encode(encoder)
-            }
-        }
-    )+};
-}
-
-label_values!(AgentState, ClientCertificate, Field, HandshakeFailure, Kind, Phase);
-label_values!(ProbeFailure, RepairOutcome, RotationFailure);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::cause::Cause as ProbeFailure;
+    use crate::repair::metrics::RepairOutcome;
+    use crate::serve::metrics::{ClientCertificate, HandshakeFailure};
     use fastrak_admission::review::{Effect, Subject};
     use fastrak_admission::verdict::Reason;
     use prometheus_client::encoding::text::encode;

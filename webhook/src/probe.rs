@@ -5,5 +5,5 @@
 
 pub mod cause;
 pub mod controller;
-pub mod metrics;
-pub mod plan;
+pub(crate) mod metrics;
+mod plan;

@@ -2,12 +2,12 @@
 //! later. The decision is always the webhook's own. Only the leader repairs: of two replicas, one
 //! would always fail.
 
-pub mod bound;
-pub mod controller;
+pub(crate) mod bound;
+pub(crate) mod controller;
 mod kind;
-pub mod metrics;
+pub(crate) mod metrics;
 mod object;
-pub mod plan;
+pub(crate) mod plan;
 mod queue;
-pub mod report;
+pub(crate) mod report;
 mod restore;

@@ -5,23 +5,23 @@
 //! and on the server. `watch.rs` reports changes. With `--tls-dir`, `mounted.rs` serves the
 //! certificate of the administrator instead.
 
-pub mod ca_bundle;
+mod ca_bundle;
 pub mod cert_bundle;
-pub mod controller;
-pub mod error;
-pub mod metrics;
-pub mod mounted;
-pub mod plan;
-pub mod secret;
+mod controller;
+mod error;
+pub(crate) mod metrics;
+mod mounted;
+mod plan;
+mod secret;
 pub mod state;
-pub mod token_bucket;
-pub mod trust_times;
-pub mod watch;
+mod token_bucket;
+mod trust_times;
+mod watch;
 
 use crate::webhook_config::plan::Installation;
 use ca_bundle::BundleError;
 use cert_bundle::CertSpec;
-use controller::{Rotation, Rotator};
+use controller::Rotator;
 use error::RotationError;
 use fastrak_api::duration::{parse_or_seconds, parse_second_or_more};
 use fastrak_runtime::chain::Chain;
@@ -72,7 +72,7 @@ pub struct RotationArgs {
 /// The source of the certificate.
 pub enum Certificates {
     /// The webhook creates it.
-    Own(Box<Rotation>),
+    Own(Box<Rotator>),
     /// The administrator mounts it.
     Mounted(Box<Mounted>),
 }
@@ -139,16 +139,14 @@ impl Certificates {
                 outputs,
                 clock,
             })),
-            None => Self::Own(Box::new(Rotation {
+            None => Self::Own(Box::new(Rotator {
                 watched: Watched::new(client.clone(), &installation.namespace),
-                rotator: Rotator {
-                    secrets: Api::namespaced(client, &installation.namespace),
-                    configurations,
-                    spec: CertSpec { names, lifetimes: args.lifetimes() },
-                    poll: args.certificate_poll.unwrap_or(CERTIFICATE_POLL),
-                    outputs,
-                    clock,
-                },
+                secrets: Api::namespaced(client, &installation.namespace),
+                configurations,
+                spec: CertSpec { names, lifetimes: args.lifetimes() },
+                poll: args.certificate_poll.unwrap_or(CERTIFICATE_POLL),
+                outputs,
+                clock,
             })),
         }
     }
@@ -156,7 +154,7 @@ impl Certificates {
     /// Runs until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         match self {
-            Self::Own(rotation) => rotation.run(shutdown).await,
+            Self::Own(rotator) => rotator.run(shutdown).await,
             Self::Mounted(mounted) => mounted.run(shutdown).await,
         }
     }

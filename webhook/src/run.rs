@@ -33,7 +33,7 @@ pub struct Webhook {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The API client could not be created.
-    #[error("cannot reach the API server")]
+    #[error("cannot create the API client")]
     Client(#[source] ClientError),
     /// The review port could not be opened.
     #[error("cannot serve reviews")]

@@ -80,7 +80,7 @@ pub struct Limits {
 }
 
 /// What every connection needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConnectionContext {
     /// The TLS configuration.
     pub security: Security,
@@ -103,14 +103,8 @@ pub struct Bound {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address could not be bound.
-    #[error("could not listen on {address} for reviews")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// The error of the system.
-        #[source]
-        source: io::Error,
-    },
+    #[error("could not listen on {0} for reviews")]
+    Bind(SocketAddr, #[source] io::Error),
     /// The TLS configuration is invalid.
     #[error("could not configure TLS")]
     Security(#[source] TlsError),
@@ -169,7 +163,7 @@ impl ConnectionContext {
 /// Binds an address.
 pub async fn bind(address: SocketAddr) -> Result<Bound, ServeError> {
     let bound = listener::bind(address).await;
-    let (listener, bound) = bound.map_err(|source| ServeError::Bind { address, source })?;
+    let (listener, bound) = bound.map_err(|error| ServeError::Bind(address, error))?;
     Ok(Bound { listener, address: bound })
 }
 
@@ -214,7 +208,10 @@ impl Bound {
         closing.cancel();
         open.close();
         if tokio::time::timeout(finish, open.wait()).await.is_err() {
-            tracing::warn!(connections = open.len(), "connections did not complete in time");
+            tracing::warn!(
+                connections = open.len(),
+                "closed connections that did not complete in time"
+            );
         }
         Ok(())
     }

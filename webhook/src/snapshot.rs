@@ -5,6 +5,6 @@
 pub(crate) mod agent_pods;
 mod agents;
 mod defaults;
-pub mod metrics;
-pub mod reporter;
-pub mod watcher;
+pub(crate) mod metrics;
+pub(crate) mod reporter;
+pub(crate) mod watcher;

@@ -2,10 +2,10 @@
 //! logged. Nothing is repaired: the administrator owns the configuration and may have changed it on
 //! purpose. `rotation/` owns `caBundle`.
 
-pub mod controller;
-pub mod metrics;
-pub mod plan;
-pub mod shipped;
+pub(crate) mod controller;
+pub(crate) mod metrics;
+pub(crate) mod plan;
+pub(crate) mod shipped;
 
 use self::plan::Installation;
 use fastrak_api::names;

@@ -2,19 +2,22 @@
 //! its user names another. The module writes one field of the spec, the load balancer class, and never
 //! changes Services of other load balancers.
 
+mod choice;
+mod class;
 mod limits;
 mod record;
 pub mod settings;
 
 pub use self::settings::Settings;
 
+use self::choice::{Fallback, Unserved, chosen};
 use self::record::Record;
 use super::Operation;
 use super::fields::without_idle_edits;
 use crate::patch::{Edit, Field};
 use crate::snapshot::Snapshot;
 use crate::verdict::{Outcome, Reason, Verdict, clipped};
-use fastrak_api::balancer::{Decision, Ingress, Mode, ServiceView, SkipReason};
+use fastrak_api::balancer::{Choice, Decision, Ingress, Mode, ServiceView, SkipReason};
 use fastrak_api::names;
 
 /// A request that creates or changes a Service.
@@ -26,20 +29,6 @@ pub struct ServiceRequest<'a> {
     pub old: Option<&'a ServiceView>,
     /// The operation.
     pub operation: Operation,
-}
-
-/// A text that names no mode, or one that is not installed.
-struct Unserved(String);
-
-/// The modes of a Service that names none.
-struct Fallback {
-    /// Its mode, by its namespace or else by the settings.
-    mode: Result<Mode, Unserved>,
-    /// The mode of Services that their own mode cannot carry.
-    alternative: Mode,
-    /// Whether the inlets operator is installed, if it is known.
-    inlets_operator: Option<bool>,
-    settings: Settings,
 }
 
 /// The maximum length of a user's text in a message.
@@ -62,10 +51,17 @@ pub fn service(request: &ServiceRequest<'_>, snapshot: &Snapshot, settings: Sett
         let fallback = Fallback::of(service, snapshot, settings);
         match chosen(service.choice.as_deref(), settings) {
             Err(Unserved(text)) => unserved(service, record, &text),
-            Ok(choice) => match foreign(service, settings).filter(|_| record.decided().is_none()) {
-                Some((reason, mark)) => skipped(service, record, reason, &mark),
-                None => decided(request, choice, record, &fallback),
-            },
+            Ok(choice) => {
+                let wanted = choice.or(fallback.choice.as_ref().ok().copied());
+                let foreign = foreign(service, wanted, settings);
+                match foreign.filter(|_| record.decided().is_none()) {
+                    Some((reason, mark)) => {
+                        let verdict = skipped(service, record, reason, &mark);
+                        class::remarked_if_closed(request, choice, verdict)
+                    }
+                    None => decided(request, choice, record, &fallback),
+                }
+            }
         }
     };
     let verdict = match snapshot.inlets_operator {
@@ -98,62 +94,6 @@ fn without_load_balancer(service: &ServiceView, record: Record) -> Verdict {
     Verdict::patched(Reason::NoLongerLoadBalancer, edits)
 }
 
-impl Fallback {
-    fn of(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Self {
-        let namespace = snapshot.of_namespace(&service.namespace);
-        let chosen = chosen(namespace.and_then(|info| info.balancer.as_deref()), settings);
-        // The class is the Service's own request.
-        let default = match settings.balancer.row().class {
-            None if is_ours(service, settings) => Mode::Auto,
-            Some(_) | None => settings.balancer,
-        };
-        let served = |mode: Mode| match settings.serves(mode) {
-            true => Ok(mode),
-            false => Err(Unserved(mode.to_string())),
-        };
-        let mode = chosen.and_then(|mode| served(mode.unwrap_or(default)));
-        let alternative = match mode {
-            Ok(Mode::Auto) => Mode::Auto,
-            Ok(_) | Err(_) => served(settings.alternative).unwrap_or(Mode::None),
-        };
-        let inlets_operator = snapshot.inlets_operator;
-        Self { mode, alternative, inlets_operator, settings }
-    }
-
-    /// Returns the mode that serves a Service of this mode: `auto` prefers inlets where its operator is
-    /// installed, and keeps what has obtained an address.
-    fn resolved(&self, mode: Mode, recorded: Option<Mode>, service: &ServiceView) -> Mode {
-        let has_tunnel = recorded == Some(Mode::Inlets) && service.ingress != Ingress::Absent;
-        let takes_inlets = recorded != Some(Mode::Auto)
-            && (has_tunnel || self.inlets_operator == Some(true))
-            && service.class.is_none()
-            && service.unsupported(Mode::Inlets).is_none();
-        if mode == Mode::Auto && takes_inlets { Mode::Inlets } else { mode }
-    }
-
-    /// Returns whether a default decision has obtained nothing, and the default is `auto` now.
-    fn replaces(&self, recorded: Option<Mode>, service: &ServiceView) -> bool {
-        let obtains_nothing = match recorded {
-            Some(Mode::Inlets) => self.inlets_operator == Some(false),
-            Some(Mode::None) => true,
-            Some(Mode::Auto | Mode::AddressPool | Mode::NodeIp) | None => false,
-        };
-        obtains_nothing
-            && matches!(self.mode, Ok(Mode::Auto))
-            && service.ingress == Ingress::Absent
-            && foreign(service, self.settings).is_none()
-    }
-}
-
-/// Returns the mode that a choice names.
-fn chosen(choice: Option<&str>, settings: Settings) -> Result<Option<Mode>, Unserved> {
-    let mode = |text: &str| {
-        let mode = Mode::parse(text).filter(|mode| settings.serves(*mode));
-        mode.ok_or_else(|| Unserved(text.to_owned()))
-    };
-    choice.map(mode).transpose()
-}
-
 /// Returns whether the Service names the class of a mode that is installed.
 fn is_ours(service: &ServiceView, settings: Settings) -> bool {
     let mut modes = Mode::ALL.into_iter().filter(|mode| settings.serves(*mode));
@@ -162,8 +102,17 @@ fn is_ours(service: &ServiceView, settings: Settings) -> bool {
 
 /// Returns why the Service is another load balancer's, with the mark that shows it. A mark that is
 /// added after a decision does not remove an address that is in use. An address of another load
-/// balancer does, because both would write the same status.
-fn foreign(service: &ServiceView, settings: Settings) -> Option<(SkipReason, String)> {
+/// balancer does, because both would write the same status. A Service for which a class is chosen may
+/// have the class and the marks of that load balancer.
+fn foreign(
+    service: &ServiceView,
+    choice: Option<Choice<'_>>,
+    settings: Settings,
+) -> Option<(SkipReason, String)> {
+    let chosen = choice.filter(|choice| choice.mode == Mode::Class);
+    let is_chosen = |class: &String| chosen.is_some_and(|one| one.class == Some(class.as_str()));
+    let class = service.class.clone().filter(|_| !is_ours(service, settings));
+    let mark = service.foreign_mark.clone().filter(|_| chosen.is_none());
     let address = match (service.ingress, service.has_external_ips) {
         // The inlets operator writes both.
         (Ingress::By(mode), _) if settings.serves(mode) => None,
@@ -175,9 +124,9 @@ fn foreign(service: &ServiceView, settings: Settings) -> Option<(SkipReason, Str
     };
     let marks = [
         (SkipReason::Headless, service.headless.then(|| "spec.clusterIP".to_owned())),
-        (SkipReason::ForeignClass, service.class.clone().filter(|_| !is_ours(service, settings))),
+        (SkipReason::ForeignClass, class.filter(|class| !is_chosen(class))),
         (SkipReason::ForeignAddress, address),
-        (SkipReason::ForeignMark, service.foreign_mark.clone()),
+        (SkipReason::ForeignMark, mark),
     ];
     marks.into_iter().find_map(|(reason, mark)| Some((reason, mark?)))
 }
@@ -191,40 +140,55 @@ fn skipped(service: &ServiceView, record: Record, reason: SkipReason, about: &st
 
 fn decided(
     request: &ServiceRequest<'_>,
-    choice: Option<Mode>,
+    choice: Option<Choice<'_>>,
     record: Record,
-    fallback: &Fallback,
+    fallback: &Fallback<'_>,
 ) -> Verdict {
-    let service = request.service;
+    let (service, settings) = (request.service, fallback.settings);
     let recorded = record.decided();
     let kept = recorded
         .filter(|_| !must_decide_again(request, record) && !fallback.replaces(recorded, service));
-    let mode = match (choice.or(kept), &fallback.mode) {
-        (Some(mode), _) => mode,
-        (None, Ok(mode)) => *mode,
+    let choice = match (choice.or(kept.map(Choice::of)), &fallback.choice) {
+        (Some(choice), _) => choice,
+        (None, Ok(choice)) => *choice,
         // The record ends here, and without one a foreign mark comes first.
         (None, Err(Unserved(text))) => {
-            return match foreign(service, fallback.settings) {
+            return match foreign(service, None, settings) {
                 Some((reason, mark)) => skipped(service, record, reason, &mark),
                 None => unserved(service, record, text),
             };
         }
     };
-    let mode = fallback.resolved(mode, recorded, service);
+    if let Some(mode) = class::fixed(request, choice, recorded) {
+        let verdict = carried(request, Choice::of(mode), record, fallback);
+        return class::remarked(request, verdict);
+    }
+    carried(request, fallback.resolved(choice, recorded, service), record, fallback)
+}
+
+/// Serves a Service by a mode if the mode can carry it and no other load balancer has given it an
+/// address.
+fn carried(
+    request: &ServiceRequest<'_>,
+    choice: Choice<'_>,
+    record: Record,
+    fallback: &Fallback<'_>,
+) -> Verdict {
+    let (service, mode, recorded) = (request.service, choice.mode, record.decided());
     let is_taken = mode.gives_addresses() && service.ingress == Ingress::Foreign;
-    if let Some((reason, mark)) = foreign(service, fallback.settings).filter(|_| is_taken) {
+    if let Some((reason, mark)) = foreign(service, None, fallback.settings).filter(|_| is_taken) {
         return skipped(service, record, reason, &mark);
     }
     match service.unsupported(mode) {
         Some(what) if recorded != Some(mode) || !what.may_continue() => {
             let alternative = fallback.alternative;
-            let verdict = served(request, alternative);
+            let verdict = served(request, Choice::of(alternative));
             if alternative.gives_addresses() {
                 return verdict.remark(what.of_mode(mode));
             }
             Verdict { reason: Reason::unsupported(what), ..verdict.about(what.of_mode(mode)) }
         }
-        Some(_) | None => limits::remarked(request, mode, served(request, mode)),
+        Some(_) | None => limits::remarked(request, mode, served(request, choice)),
     }
 }
 
@@ -238,24 +202,14 @@ fn must_decide_again(request: &ServiceRequest<'_>, record: Record) -> bool {
     old.choice.is_some() || (record.was_none() && Mode::ALL.iter().any(now_carried))
 }
 
-fn served(request: &ServiceRequest<'_>, mode: Mode) -> Verdict {
+fn served(request: &ServiceRequest<'_>, Choice { mode, class }: Choice<'_>) -> Verdict {
     let record =
         Edit::set(Field::Annotation(names::BALANCER_DECISION), Decision::Served(mode).to_string());
-    let has_none = request.service.class.is_none();
-    let class = mode.row().class.filter(|_| has_none && is_class_mutable(request));
-    let class = class.map(|class| Edit::set(Field::BalancerClass, class));
-    let edits = record::annotations(mode).chain([record]).chain(class).collect();
-    Verdict::patched(Reason::served(mode), edits).about(names::BALANCER)
-}
-
-/// Returns whether the API server lets the request set the class of the load balancer: only a request
-/// that makes the Service a LoadBalancer may.
-fn is_class_mutable(request: &ServiceRequest<'_>) -> bool {
-    match (request.operation, request.old) {
-        (Operation::Create, _) => true,
-        (Operation::Update, old) => old.is_some_and(|old| !old.is_load_balancer),
-        (Operation::Repair, _) => false,
-    }
+    let edit = class.filter(|_| class::is_open(request));
+    let edit = edit.map(|class| Edit::set(Field::BalancerClass, class));
+    let edits = record::annotations(mode).chain([record]).chain(edit).collect();
+    let about = class.filter(|_| mode == Mode::Class).unwrap_or(names::BALANCER);
+    Verdict::patched(Reason::served(mode), edits).about(about)
 }
 
 fn unserved(service: &ServiceView, record: Record, choice: &str) -> Verdict {

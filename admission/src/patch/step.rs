@@ -1,10 +1,6 @@
-//! The operations of a patch in two forms: text for the answer to a review, and the types of
-//! `json_patch` for a repair.
+//! The operations of a patch, as text.
 
 use crate::json::write_text;
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation};
-use serde_json::{Value, json};
 
 /// The parts of a path: at most three.
 pub(super) type Path = [Option<&'static str>; 3];
@@ -78,23 +74,4 @@ impl Step<'_> {
             }
         }
     }
-
-    pub(super) fn operation(&self) -> PatchOperation {
-        let path = pointer(self.path);
-        let value = match self.value {
-            Content::Nothing => Value::Null,
-            Content::Empty => json!({}),
-            Content::Text(text) => json!(text),
-        };
-        match self.op {
-            Op::Add => PatchOperation::Add(AddOperation { path, value }),
-            Op::Test => PatchOperation::Test(TestOperation { path, value }),
-            Op::Replace => PatchOperation::Replace(ReplaceOperation { path, value }),
-            Op::Remove => PatchOperation::Remove(RemoveOperation { path }),
-        }
-    }
-}
-
-pub(super) fn pointer(path: Path) -> PointerBuf {
-    PointerBuf::from_tokens(path.into_iter().flatten())
 }

@@ -17,7 +17,7 @@ fn received(object: &Value) -> Received<'_> {
 
 fn applied(object: &Value, edits: &[Edit]) -> Value {
     let mut copy = object.clone();
-    json_patch::patch(&mut copy, &received(object).patch(edits)).unwrap();
+    json_patch::patch(&mut copy, &received(object).patch(edits).unwrap()).unwrap();
     copy
 }
 
@@ -42,7 +42,7 @@ fn rest(mut object: Value) -> Value {
 }
 
 fn value_of(object: &Value, field: Field) -> Option<String> {
-    let at = object.pointer(pointer(field.path()).as_str())?;
+    let at = object.pointer(&field.pointer())?;
     at.as_str().map(str::to_owned)
 }
 
@@ -93,8 +93,8 @@ fn missing_parents_are_made_once_and_nothing_is_replaced() {
         Edit::set(Field::Annotation("b/~"), "2"),
         Edit::set(Field::Label("example.com/a"), "3"),
     ];
-    let operations =
-        received(&json!({"metadata": {"name": "x", "labels": {"own": "y"}}})).patch(&edits);
+    let object = json!({"metadata": {"name": "x", "labels": {"own": "y"}}});
+    let operations = received(&object).patch(&edits).unwrap();
     let shown = serde_json::to_value(&operations).unwrap();
     assert_eq!(
         shown,
@@ -115,7 +115,7 @@ fn an_overwritten_or_removed_value_is_tested_first() {
         Edit::remove(Field::Annotation("b")),
         Edit::remove(Field::Annotation("never")),
     ];
-    let shown = serde_json::to_value(received(&object).patch(&edits)).unwrap();
+    let shown = serde_json::to_value(received(&object).patch(&edits).unwrap()).unwrap();
     assert_eq!(
         shown,
         json!([
@@ -145,22 +145,8 @@ proptest! {
     }
 
     #[test]
-    fn the_text_of_a_patch_says_what_its_operations_say(object in objects(), edits in edits()) {
-        let (received, mut text) = (received(&object), Vec::new());
-        let any = received.write(&Settled::of(&edits), &mut text);
-        let operations = received.patch(&edits);
-        prop_assert_eq!(any, !operations.is_empty());
-        if any {
-            let read: Value = serde_json::from_slice(&text).unwrap();
-            prop_assert_eq!(read, serde_json::to_value(&operations).unwrap());
-        } else {
-            prop_assert!(text.is_empty());
-        }
-    }
-
-    #[test]
     fn a_second_patch_is_empty(object in objects(), edits in edits()) {
         let after = applied(&object, &edits);
-        prop_assert_eq!(received(&after).patch(&edits), vec![]);
+        prop_assert_eq!(received(&after).patch(&edits).unwrap(), vec![]);
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn services(settings: Settings, namespace: &str) -> Parameters {
         ("operator", text(inlets::OPERATOR)),
         ("inlets", text(Mode::Inlets.as_str())),
         ("none", text(Mode::None.as_str())),
+        ("class", text(Mode::Class.as_str())),
         ("annotations_inlets", annotations(Mode::Inlets, None)),
         ("annotations_none", annotations(Mode::None, None)),
         ("set_inlets", annotations(Mode::Inlets, Some(Decision::Served(Mode::Inlets)))),
@@ -55,8 +56,13 @@ pub(super) fn services(settings: Settings, namespace: &str) -> Parameters {
         ("alternative_mode", text(settings.alternative.as_str())),
         ("foreign_prefixes", list(FOREIGN_PREFIXES)),
         ("source_ranges", text(kubernetes::SOURCE_RANGES)),
+        ("requested_addresses", text(names::LOAD_BALANCER_IPS)),
         ("everybody", text(EVERYBODY)),
         ("control_port", Parameter::Number(inlets::CONTROL_PORT)),
+        (
+            "skipped",
+            Parameter::List(SkipReason::ALL.iter().map(|reason| record(*reason)).collect()),
+        ),
         ("headless", skipped(SkipReason::Headless)),
         ("foreign_class", skipped(SkipReason::ForeignClass)),
         ("foreign_address", skipped(SkipReason::ForeignAddress)),
@@ -92,7 +98,11 @@ fn list<const N: usize>(values: [&str; N]) -> Parameter {
 }
 
 fn skipped(reason: SkipReason) -> Parameter {
-    Parameter::Text(Decision::Skipped(reason).to_string())
+    Parameter::Text(record(reason))
+}
+
+fn record(reason: SkipReason) -> String {
+    Decision::Skipped(reason).to_string()
 }
 
 /// The annotations that a mode writes, with the record of a decision.

@@ -40,18 +40,12 @@ pub enum TemplateError {
     },
     /// The parameter is not a text and stands outside of an expression.
     #[error(
-        "internal error: the policy template uses ${name}, which is not a text, outside of an expression"
+        "internal error: the policy template uses ${0}, which is not a text, outside of an expression"
     )]
-    NotAText {
-        /// The parameter.
-        name: String,
-    },
+    NotAText(String),
     /// The template does not use a parameter.
-    #[error("internal error: the policy template does not use the parameter ${name}")]
-    Unused {
-        /// The parameter.
-        name: &'static str,
-    },
+    #[error("internal error: the policy template does not use the parameter ${0}")]
+    Unused(&'static str),
 }
 
 /// Renders the documents of a template.
@@ -63,7 +57,7 @@ pub(super) fn render(template: &str, parameters: &Parameters) -> Result<Vec<Valu
         filler.fill(document, false)?;
     }
     let unused = parameters.iter().find(|(name, _)| !filler.used.contains(name));
-    unused.map_or(Ok(documents), |(name, _)| Err(TemplateError::Unused { name }))
+    unused.map_or(Ok(documents), |(name, _)| Err(TemplateError::Unused(name)))
 }
 
 /// Fills in parameters and notes which were used.
@@ -104,7 +98,7 @@ impl Filler<'_> {
             match (value, is_expression) {
                 (value, true) => filled.push_str(&value.cel()),
                 (Parameter::Text(value), false) => filled.push_str(value),
-                (_, false) => return Err(TemplateError::NotAText { name: name.to_owned() }),
+                (_, false) => return Err(TemplateError::NotAText(name.to_owned())),
             }
             filled.push_str(rest);
         }

@@ -1,6 +1,6 @@
 //! Passes the objects of a request to the mutator of their kind.
 
-use super::read::Objects;
+use super::read::{Boxed, Objects};
 use super::{Request, Subject, failed, response};
 use crate::mutate::service::{ServiceRequest, Settings, service};
 use crate::mutate::{ClaimRequest, Operation, claim};
@@ -16,8 +16,14 @@ pub(super) trait Reviewed<'a>: Deserialize<'a> + Into<Received<'a>> {
     /// The kind of object.
     const SUBJECT: Subject;
 
-    /// Decides about the objects of a request.
-    fn decide(objects: &Objects<Self>, context: &Context<'_>) -> Verdict;
+    /// What decisions read of it.
+    type View;
+
+    /// Reads it, in the namespace of the request if it names none.
+    fn view(&self, namespace: &str) -> Self::View;
+
+    /// Decides about an object, and the one before an update.
+    fn decide(object: &Self::View, old: Option<&Self::View>, context: &Context<'_>) -> Verdict;
 }
 
 /// The request without its objects, with the state that decisions read.
@@ -50,56 +56,51 @@ pub(super) fn decide<'a, S: Reviewed<'a>>(
         return failed(Reason::NotReady, "");
     };
     match objects {
-        Ok(objects) => S::decide(objects, &Context { request, operation, snapshot, settings }),
+        Ok(objects) => decided(objects, &Context { request, operation, snapshot, settings }),
         Err(error) => failed(Reason::Unreadable, &error.to_string()),
     }
 }
 
+fn decided<'a, S: Reviewed<'a>>(objects: &Objects<S>, context: &Context<'_>) -> Verdict {
+    let view = |object: &Boxed<S>| object.0.view(&context.request.namespace);
+    let (object, old) = (view(&objects.object), objects.old.as_ref().map(view));
+    let verdict = S::decide(&object, old.as_ref(), context);
+    let before = old.as_ref().filter(|_| context.settings.dry_run);
+    let before = before.map(|old| S::decide(old, Some(old), context));
+    response::unless_before(verdict, before.as_ref())
+}
+
 impl<'a> Reviewed<'a> for PartialClaim<'a> {
     const SUBJECT: Subject = Subject::Claims;
+    type View = Claim;
 
-    fn decide(objects: &Objects<Self>, context: &Context<'_>) -> Verdict {
-        let Context { request, operation, snapshot, settings } = *context;
-        let view = |object: &Self| {
-            let mut view = Claim::of(object);
-            context.complete(&mut view.namespace);
-            view
-        };
-        let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
-        let uid = &request.uid;
-        let now = ClaimRequest { claim: &object, old: old.as_ref(), operation, uid };
-        let verdict = claim(&now, snapshot);
-        let before = now.old.filter(|_| settings.dry_run);
-        let before = before.map(|old| claim(&ClaimRequest { claim: old, ..now }, snapshot));
-        response::unless_before(verdict, before.as_ref())
+    fn view(&self, namespace: &str) -> Claim {
+        let view = Claim::of(self);
+        Claim { namespace: or_default(view.namespace, namespace), ..view }
+    }
+
+    fn decide(object: &Claim, old: Option<&Claim>, context: &Context<'_>) -> Verdict {
+        let Context { request, operation, snapshot, .. } = *context;
+        claim(&ClaimRequest { claim: object, old, operation, uid: &request.uid }, snapshot)
     }
 }
 
 impl<'a> Reviewed<'a> for PartialService<'a> {
     const SUBJECT: Subject = Subject::Services;
+    type View = ServiceView;
 
-    fn decide(objects: &Objects<Self>, context: &Context<'_>) -> Verdict {
+    fn view(&self, namespace: &str) -> ServiceView {
+        let mut view = ServiceView::of(self);
+        view.namespace = or_default(view.namespace, namespace);
+        view
+    }
+
+    fn decide(object: &ServiceView, old: Option<&ServiceView>, context: &Context<'_>) -> Verdict {
         let Context { operation, snapshot, settings, .. } = *context;
-        let view = |object: &Self| {
-            let mut view = ServiceView::of(object);
-            context.complete(&mut view.namespace);
-            view
-        };
-        let (object, old) = (view(&objects.object.0), objects.old.as_ref().map(|old| view(&old.0)));
-        let now = ServiceRequest { service: &object, old: old.as_ref(), operation };
-        let verdict = service(&now, snapshot, settings);
-        let before = now.old.filter(|_| settings.dry_run);
-        let before =
-            before.map(|old| service(&ServiceRequest { service: old, ..now }, snapshot, settings));
-        response::unless_before(verdict, before.as_ref())
+        service(&ServiceRequest { service: object, old, operation }, snapshot, settings)
     }
 }
 
-impl Context<'_> {
-    /// Fills in the namespace of the request if the object has none.
-    fn complete(&self, namespace: &mut String) {
-        if namespace.is_empty() {
-            namespace.push_str(&self.request.namespace);
-        }
-    }
+fn or_default(text: String, default: &str) -> String {
+    if text.is_empty() { default.to_owned() } else { text }
 }

@@ -162,12 +162,14 @@ reasons! {
     NodeIp = Balancer, "node_ip", Change, "delegated it to the addresses of the nodes";
     /// Its mode is address-pool.
     AddressPool = Balancer, "address_pool", Change, "delegated it to AddressPools";
+    /// Its mode is a class.
+    BalancerClass = Balancer, "balancer_class", Change, "delegated it to load balancer class {}";
     /// Its mode is none.
     NoBalancer = Balancer, "none", Change,
         "left it without an address; to request one, set another {}";
     /// It gets the alternative mode, because its own cannot carry its ports.
     UnsupportedPort = Balancer, "unsupported_port", Change,
-        "left it without an address: {}";
+        "left it without an address: {}; set another mode";
     /// It gets the alternative mode, because its own would let in clients that it keeps out.
     SourceRanges = Balancer, "source_ranges", Change,
         "left it without an address: {}; remove them";
@@ -176,12 +178,12 @@ reasons! {
         "left it without an address: {}; remove it";
     /// It has no cluster address.
     Headless = Balancer, "headless", Skip,
-        "left it unchanged: a headless Service has no cluster IP to forward to";
+        "left it unchanged: it is headless; to get an address, create it with a cluster IP";
     /// It names a class of load balancer.
     ForeignBalancer = Balancer, "foreign_balancer", Skip, "left it to load balancer class {}";
     /// It has an address of another load balancer.
     ForeignAddress = Balancer, "foreign_address", Skip,
-        "left it unchanged: {} already has an address";
+        "left it unchanged: {} has an address that fastrak has not written";
     /// It has a mark of another load balancer.
     ForeignMark = Balancer, "foreign_mark", Skip,
         "left it unchanged: {} belongs to another load balancer";
@@ -189,7 +191,7 @@ reasons! {
     UserManaged = Balancer, "user_managed", Skip, "left it unchanged: its user has set {}";
     /// It names a mode that this version does not have.
     UnsupportedMode = Balancer, "unsupported_mode", Skip,
-        "left it unchanged: {} is none of auto, inlets, address-pool, node-ip, none";
+        "left it: {} is not auto, inlets, address-pool, node-ip, class=NAME or none";
     /// It is a probe of the webhook.
     Probe = Review, "probe", Never, "set {}";
     /// The body is not a review.
@@ -219,6 +221,7 @@ impl Reason {
             Mode::Auto => Self::Auto,
             Mode::AddressPool => Self::AddressPool,
             Mode::NodeIp => Self::NodeIp,
+            Mode::Class => Self::BalancerClass,
             Mode::None => Self::NoBalancer,
         }
     }
@@ -270,7 +273,10 @@ mod tests {
     fn the_warning_of_an_unsupported_mode_names_every_mode() {
         for mode in Mode::ALL {
             let words = Reason::UnsupportedMode.message();
-            assert!(words.split([' ', ',']).any(|word| word == mode.as_str()), "{words}: {mode}");
+            assert!(
+                words.split([' ', ',', '=']).any(|word| word == mode.as_str()),
+                "{words}: {mode}"
+            );
         }
     }
 

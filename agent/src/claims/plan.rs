@@ -2,6 +2,7 @@
 //!
 //! It does not read the disk: creating a volume is idempotent and finds an existing one.
 
+use crate::events::claim_reference;
 use fastrak_api::claim::{Claim, RequestError, Unservable};
 use fastrak_api::class::{Class, OnDelete, ParamError};
 use fastrak_api::names::kubernetes;
@@ -9,42 +10,36 @@ use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
 use fastrak_store::volumes::VolumeSpec;
+use k8s_openapi::api::core::v1::ObjectReference;
 use std::time::Duration;
 
 /// This node.
 #[derive(Clone, Copy, Debug)]
-pub struct ThisNode<'a> {
-    /// Its name.
-    pub node: &'a NodeName,
+pub(crate) struct ThisNode<'a> {
+    pub(crate) node: &'a NodeName,
     /// Its hostname label, which the affinity of volumes names.
-    pub hostname: Option<&'a str>,
-    /// Its pools.
-    pub pools: &'a [PoolName],
+    pub(crate) hostname: Option<&'a str>,
+    pub(crate) pools: &'a [PoolName],
 }
 
 /// What to do about a claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Decision {
     /// Nothing: another provisioner or agent serves it, or it needs nothing.
     Ignore(Ignored),
     /// Report that it cannot be served, and retry later.
     Reject(Rejection),
-    /// Create its volume.
     Create(Box<Plan>),
 }
 
 /// Why a claim needs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ignored {
-    /// It is being deleted.
+pub(crate) enum Ignored {
     Deleting,
     /// It has a volume, or requests one by name.
     HasVolume,
-    /// It names no class.
     NoClass,
-    /// Its class is not known yet.
     UnknownClass,
-    /// Its class is another provisioner's.
     ForeignClass,
     /// No node is chosen, or another one.
     OtherNode,
@@ -56,56 +51,37 @@ pub enum Ignored {
 
 /// Why a claim cannot be served. Its user reads it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// It requests something that no local volume has.
+pub(crate) enum Rejection {
     #[error("{0}")]
     Unservable(Unservable),
-    /// An invalid size.
     #[error("{0}")]
     Request(RequestError),
-    /// An invalid parameter of the class.
     #[error("{0}; create the class again, since parameters cannot be changed")]
     Param(ParamError),
-    /// A pool that this node does not have.
     #[error(
         "class {class} uses pool {pool}, which node {node} does not have (it has: {known}); use \
          another class, or configure the pool on the node"
     )]
     Pool {
-        /// The class.
         class: String,
         /// The pool, or the pools to choose from.
         pool: String,
-        /// This node.
         node: NodeName,
-        /// Its pools.
         known: String,
     },
-    /// This node has no usable hostname label.
     #[error(
         "node {node} has no label {label}, which the node affinity of a volume requires; add the \
          label to the node",
         label = kubernetes::HOSTNAME
     )]
-    NoHostname {
-        /// This node.
-        node: NodeName,
-    },
-    /// Another node has the same hostname label.
+    NoHostname { node: NodeName },
     #[error(
         "nodes {node} and {other} have the same label {label}={hostname}, which the node affinity \
          of a volume uses: pods on node {other} could not mount the volume; change the label of \
          the node without volumes",
         label = kubernetes::HOSTNAME
     )]
-    SharedHostname {
-        /// This node.
-        node: NodeName,
-        /// The other node.
-        other: String,
-        /// The value of their labels.
-        hostname: String,
-    },
+    SharedHostname { node: NodeName, other: String, hostname: String },
 }
 
 /// The time that a volume populator has before its absence is reported.
@@ -113,8 +89,7 @@ const POPULATOR_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Rejection {
     /// How long the claim must wait before this is reported: another controller may resolve it.
-    #[must_use]
-    pub const fn patience(&self) -> Duration {
+    pub(crate) const fn patience(&self) -> Duration {
         match self {
             Self::Unservable(Unservable::NoPopulator { .. }) => POPULATOR_PATIENCE,
             _ => Duration::ZERO,
@@ -123,27 +98,22 @@ impl Rejection {
 }
 
 /// A volume to create, with the fields of its PersistentVolume.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
     /// The volume on the disk.
-    pub spec: VolumeSpec,
-    /// The version of the claim that was read.
-    pub claim_version: String,
+    pub(crate) spec: VolumeSpec,
+    /// The reference to the claim in the version that was read.
+    pub(crate) claim: ObjectReference,
     /// The size as the claim writes it.
-    pub size: String,
-    /// The access modes that the claim requests.
-    pub access_modes: Vec<String>,
-    /// Mount options of the class.
-    pub mount_options: Vec<String>,
-    /// The value of this node's hostname label.
-    pub hostname: String,
-    /// This node.
-    pub node: NodeName,
+    pub(crate) size: String,
+    pub(crate) access_modes: Vec<String>,
+    pub(crate) mount_options: Vec<String>,
+    pub(crate) hostname: String,
+    pub(crate) node: NodeName,
 }
 
 /// Decides what to do about `claim`, whose class is `class` if that is known.
-#[must_use]
-pub fn plan(claim: &Claim, class: Option<&Class>, this_node: &ThisNode<'_>) -> Decision {
+pub(crate) fn plan(claim: &Claim, class: Option<&Class>, this_node: &ThisNode<'_>) -> Decision {
     match ignored(claim, class, this_node) {
         Err(ignored) => Decision::Ignore(ignored),
         Ok(class) => match serve(claim, class, this_node) {
@@ -198,8 +168,7 @@ fn serve(
     let no_hostname = || Rejection::NoHostname { node: this_node.node.clone() };
     let hostname = this_node.hostname.ok_or_else(no_hostname)?.to_owned();
     let id = claim.uid.as_deref().and_then(|uid| VolumeId::parse(uid).ok());
-    let (Some(volume), Some(claim_version), Some(size)) =
-        (id, claim.resource_version.as_ref().map(ToString::to_string), claim.storage.clone())
+    let (Some(volume), Some(_), Some(size)) = (id, &claim.resource_version, claim.storage.clone())
     else {
         return Ok(None);
     };
@@ -229,7 +198,7 @@ fn serve(
             mode: params.mode,
             quota: params.quota,
         },
-        claim_version,
+        claim: claim_reference(claim),
         size,
         access_modes: claim.access_modes.clone(),
         mount_options: class.mount_options.clone(),

@@ -5,16 +5,15 @@ use crate::snapshot::volume::Volume;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_store::volumes::ProvisionedVolume;
 use k8s_openapi::api::core::v1::{
-    LocalVolumeSource, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, ObjectReference,
-    PersistentVolume, PersistentVolumeSpec, VolumeNodeAffinity,
+    LocalVolumeSource, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume,
+    PersistentVolumeSpec, VolumeNodeAffinity,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
 use std::collections::BTreeMap;
 
 /// Returns the PersistentVolume of a volume that exists on the disk.
-#[must_use]
-pub fn object(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolume {
+pub(crate) fn object(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolume {
     let labels = [
         (names::NODE.to_owned(), plan.node.key().as_str().to_owned()),
         (names::POOL.to_owned(), made.pool.to_string()),
@@ -47,15 +46,7 @@ fn spec(plan: &Plan, made: &ProvisionedVolume) -> PersistentVolumeSpec {
         // As the claim has it: the same number in another unit would look like another size.
         capacity: Some(BTreeMap::from([("storage".to_owned(), Quantity(plan.size.clone()))])),
         // With the UID the binder binds the claim at once; without it, at its next resync.
-        claim_ref: Some(ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("PersistentVolumeClaim".to_owned()),
-            namespace: Some(identity.namespace.clone()),
-            name: Some(identity.claim.clone()),
-            uid: Some(identity.volume.to_string()),
-            resource_version: Some(plan.claim_version.clone()),
-            ..ObjectReference::default()
-        }),
+        claim_ref: Some(plan.claim.clone()),
         local: Some(LocalVolumeSource {
             path: made.path.display().to_string(),
             ..LocalVolumeSource::default()
@@ -84,8 +75,7 @@ fn affinity(hostname: &str) -> VolumeNodeAffinity {
 }
 
 /// Returns whether an existing PersistentVolume with our name is the one to create.
-#[must_use]
-pub fn is_the_same(existing: &Volume, plan: &Plan, made: &ProvisionedVolume) -> bool {
+pub(crate) fn is_the_same(existing: &Volume, plan: &Plan, made: &ProvisionedVolume) -> bool {
     let identity = &plan.spec.identity;
     let claim = existing.claim.as_ref().and_then(|claim| claim.uid.as_deref());
     existing.is_ours()
@@ -97,6 +87,8 @@ pub fn is_the_same(existing: &Volume, plan: &Plan, made: &ProvisionedVolume) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::claim_reference;
+    use fastrak_api::claim::Claim;
     use fastrak_api::claim_ref::ClaimRef;
     use fastrak_api::class::{Mode, PoolPolicy, Quota};
     use fastrak_api::node::NodeName;
@@ -107,6 +99,13 @@ mod tests {
 
     fn plan() -> Plan {
         let volume = VolumeId::parse("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59").unwrap();
+        let claim = Claim {
+            namespace: "shop".to_owned(),
+            name: "data".to_owned(),
+            uid: Some(volume.to_string()),
+            resource_version: Some("7".into()),
+            ..Claim::default()
+        };
         let identity = Identity { bytes: 1_500_000_000, ..fixtures::identity(volume) };
         Plan {
             spec: VolumeSpec {
@@ -116,7 +115,7 @@ mod tests {
                 mode: Mode::default(),
                 quota: Quota::default(),
             },
-            claim_version: "7".to_owned(),
+            claim: claim_reference(&claim),
             size: "1.5G".to_owned(),
             access_modes: vec!["ReadWriteOnce".to_owned()],
             mount_options: Vec::new(),

@@ -3,8 +3,7 @@
 //! Tests implement it to observe every request in order, to fail it, or to lose its response.
 //! [`super::KubeCluster`] is the implementation that ships.
 
-use super::identity::NamespaceView;
-use super::{Changed, ClaimState, ClaimStatus, ClusterError, KubeCluster};
+use super::{Changed, ClaimState, ClaimStatus, ClusterError, NamespaceView};
 use crate::snapshot::growth::Growth;
 use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
@@ -77,79 +76,4 @@ pub trait Cluster: Send + Sync {
 
     /// Sets one condition of a node.
     fn set_condition<'a>(&'a self, node: &'a NodeName, patch: &'a Value) -> Answer<'a, ()>;
-}
-
-impl Cluster for KubeCluster {
-    fn create<'a>(&'a self, volume: &'a PersistentVolume) -> Answer<'a, bool> {
-        Box::pin(Self::create(self, volume))
-    }
-
-    fn volume<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Volume>> {
-        Box::pin(Self::volume(self, name))
-    }
-
-    fn object<'a>(&'a self, name: &'a str) -> Answer<'a, Option<PersistentVolume>> {
-        Box::pin(Self::object(self, name))
-    }
-
-    fn each_volume<'a>(&'a self, each: &'a mut (dyn FnMut(&Volume) + Send)) -> Answer<'a, ()> {
-        Box::pin(Self::each_volume(self, each))
-    }
-
-    fn claim<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, ClaimState> {
-        Box::pin(Self::claim(self, claim))
-    }
-
-    fn owner<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, Option<(Claim, Growth)>> {
-        Box::pin(Self::owner(self, claim))
-    }
-
-    fn delete<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed> {
-        Box::pin(Self::delete(self, volume))
-    }
-
-    fn finalize<'a>(&'a self, volume: &'a Volume) -> Answer<'a, Changed> {
-        Box::pin(Self::finalize(self, volume))
-    }
-
-    fn id(&self) -> Answer<'_, Option<String>> {
-        Box::pin(Self::id(self))
-    }
-
-    fn namespace<'a>(&'a self, name: &'a str) -> Answer<'a, Option<NamespaceView>> {
-        Box::pin(Self::namespace(self, name))
-    }
-
-    fn nodes_with_hostname<'a>(&'a self, hostname: &'a str) -> Answer<'a, Vec<String>> {
-        Box::pin(Self::nodes_with_hostname(self, hostname))
-    }
-
-    fn consume<'a>(
-        &'a self,
-        node: &'a NodeName,
-        annotation: &'a str,
-        value: &'a str,
-    ) -> Answer<'a, ()> {
-        Box::pin(Self::consume(self, node, annotation, value))
-    }
-
-    fn repoint<'a>(&'a self, volume: &'a Volume, claim: &'a Claim) -> Answer<'a, Changed> {
-        Box::pin(Self::repoint(self, volume, claim))
-    }
-
-    fn resize<'a>(&'a self, volume: &'a Volume, size: &'a str) -> Answer<'a, Changed> {
-        Box::pin(Self::resize(self, volume, size))
-    }
-
-    fn claim_status<'a>(&'a self, claim: &'a Claim) -> Answer<'a, Option<ClaimStatus>> {
-        Box::pin(Self::claim_status(self, claim))
-    }
-
-    fn write_status<'a>(&'a self, claim: &'a Claim, patch: &'a Value) -> Answer<'a, bool> {
-        Box::pin(Self::write_status(self, claim, patch))
-    }
-
-    fn set_condition<'a>(&'a self, node: &'a NodeName, patch: &'a Value) -> Answer<'a, ()> {
-        Box::pin(Self::set_condition(self, node, patch))
-    }
 }

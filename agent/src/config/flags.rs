@@ -34,7 +34,12 @@ pub(super) fn pool(text: &str) -> Result<PoolConfig, String> {
             Some(("reserve", value)) => entry.reserve = Some(value.to_owned()),
             Some(("overcommit", value)) => entry.overcommit = Some(value.to_owned()),
             Some(("size", value)) => entry.size = Some(value.to_owned()),
-            _ => return Err(usage()),
+            Some((key, _)) => {
+                return Err(format!(
+                    "unknown key {key:?} in {text:?}; known keys: mount, reserve, overcommit, size"
+                ));
+            }
+            None => return Err(usage()),
         }
     }
     checked_pool(&entry)

@@ -17,7 +17,10 @@ fn without_a_pool_the_default_one_is_used() {
         ("default", Path::new("/var/lib/fastrak"))
     );
     assert_eq!(
-        (config.upkeep.orphan_scan.as_secs(), config.orphans.orphan_grace.as_secs()),
+        (
+            config.settings.upkeep.orphan_scan.as_secs(),
+            config.settings.orphans.orphan_grace.as_secs()
+        ),
         (600, 60)
     );
 }

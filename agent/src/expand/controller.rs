@@ -10,7 +10,7 @@ use super::status;
 use crate::cluster::{Changed, ClaimStatus};
 use crate::context::Context;
 use crate::events;
-use crate::failure::{Cause, Failure, Operation};
+use crate::failure::{Cause, During as _, Failure, Operation};
 use crate::metrics::Expansion;
 use crate::snapshot::volume::Volume;
 use crate::unfinished::Outcome;
@@ -24,7 +24,7 @@ use fastrak_store::volumes::Location;
 const ATTEMPTS: usize = 5;
 
 /// Reconciles the size of a volume and of its claim.
-pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
+pub(crate) async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
     let Some((claim, growth)) = context.snapshot.owner(volume) else { return Outcome::Done };
     let resized = match plan::plan(&claim, &growth, volume) {
         Step::Nothing => return Outcome::Done,
@@ -58,10 +58,10 @@ async fn grow(
     if !promise(context, claim, size).await? {
         return Ok(());
     }
-    match context.cluster.resize(volume, size).await.map_err(Failure::of(Operation::PublishSize))? {
+    match context.cluster.resize(volume, size).await.during(Operation::PublishSize)? {
         Changed::Done(_) => {}
         Changed::Conflict | Changed::Gone => {
-            return Err(Failure::of(Operation::PublishSize)(Cause::Changed));
+            return Err(Cause::Changed).during(Operation::PublishSize);
         }
     }
     set_capacity(context, claim, size).await?;
@@ -83,8 +83,7 @@ async fn grow_on_disk(
         }
         _ => Ok(None),
     });
-    let limit = limit.await.map_err(Failure::of(Operation::Resize))?;
-    limit.ok_or_else(|| Failure::of(Operation::Resize)(Cause::NoDirectory))
+    limit.await.during(Operation::Resize)?.ok_or(Cause::NoDirectory).during(Operation::Resize)
 }
 
 /// Promises `size` in the claim's status. Returns `false` if the claim is gone or already has the
@@ -126,17 +125,14 @@ async fn write(
     patch: impl Fn(&ClaimStatus) -> Option<serde_json::Value>,
 ) -> Result<Option<ClaimStatus>, Failure> {
     for _ in 0..ATTEMPTS {
-        let status = context.cluster.claim_status(claim).await;
-        let Some(status) = status.map_err(Failure::of(Operation::PublishSize))? else {
-            return Ok(None);
-        };
+        let status = context.cluster.claim_status(claim).await.during(Operation::PublishSize)?;
+        let Some(status) = status else { return Ok(None) };
         let Some(patch) = patch(&status) else { return Ok(Some(status)) };
-        let written = context.cluster.write_status(claim, &patch).await;
-        if written.map_err(Failure::of(Operation::PublishSize))? {
+        if context.cluster.write_status(claim, &patch).await.during(Operation::PublishSize)? {
             return Ok(Some(status));
         }
     }
-    Err(Failure::of(Operation::PublishSize)(Cause::Changed))
+    Err(Cause::Changed).during(Operation::PublishSize)
 }
 
 fn report_resized(

@@ -8,12 +8,10 @@ use fastrak_api::size::Bytes;
 
 /// What to do about a claim's size.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing.
+pub(crate) enum Step {
     Nothing,
     /// Resize the volume and publish the new size.
     Grow {
-        /// The size in bytes.
         bytes: u64,
         /// The size as the claim has it.
         size: String,
@@ -26,8 +24,7 @@ pub enum Step {
 }
 
 /// Decides about a claim and the volume that it is bound to.
-#[must_use]
-pub fn plan(claim: &Claim, growth: &Growth, volume: &Volume) -> Step {
+pub(crate) fn plan(claim: &Claim, growth: &Growth, volume: &Volume) -> Step {
     let is_bound_to_it = volume.claim.as_ref().is_some_and(|owner| owner.uid == claim.uid)
         && claim.volume_name.as_ref() == Some(&volume.name)
         && claim.uid.is_some();
@@ -52,7 +49,7 @@ pub fn plan(claim: &Claim, growth: &Growth, volume: &Volume) -> Step {
 
 /// Whether a size is promised in a claim's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Promise {
+pub(crate) enum Promise {
     /// The claim has the size.
     Kept,
     /// The size is promised.
@@ -62,8 +59,7 @@ pub enum Promise {
 }
 
 /// Returns whether a claim's status promises `size`.
-#[must_use]
-pub fn promised(growth: &Growth, size: &str) -> Promise {
+pub(crate) fn promised(growth: &Growth, size: &str) -> Promise {
     let bytes = |text: &str| Bytes::parse(text).ok();
     let is = |text: &Option<String>| text.as_deref().and_then(bytes);
     if !growth.unsettled && is(&growth.capacity) >= bytes(size) {

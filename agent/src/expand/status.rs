@@ -21,8 +21,7 @@ const IN_PROGRESS: &str = "ControllerResizeInProgress";
 ///
 /// With this status a kubelet leaves the claim alone. Without it the kubelet would write the new
 /// capacity itself, which would hide an interrupted resize.
-#[must_use]
-pub fn growing(status: &ClaimStatus, size: &str, now: Timestamp) -> Value {
+pub(crate) fn growing(status: &ClaimStatus, size: &str, now: Timestamp) -> Value {
     let gone = CONDITIONS.into_iter().filter(|type_| *type_ != RESIZING);
     let mut conditions: Vec<_> = gone.map(without).collect();
     let under_way = json!({ "type": RESIZING, "status": "True", "lastTransitionTime": Time(now) });
@@ -36,8 +35,7 @@ pub fn growing(status: &ClaimStatus, size: &str, now: Timestamp) -> Value {
 }
 
 /// Returns the patch for a volume that has `size`, with no resize in progress.
-#[must_use]
-pub fn grown(status: &ClaimStatus, size: &str) -> Value {
+pub(crate) fn grown(status: &ClaimStatus, size: &str) -> Value {
     let fields = json!({
         "capacity": storage(json!(size)),
         "allocatedResources": storage(json!(size)),
@@ -49,8 +47,7 @@ pub fn grown(status: &ClaimStatus, size: &str) -> Value {
 
 /// Returns the patch for a `size` that cannot be provided now. A smaller request that is still
 /// larger than the current size resolves it.
-#[must_use]
-pub fn refused(status: &ClaimStatus, size: &str, why: &str, now: Timestamp) -> Value {
+pub(crate) fn refused(status: &ClaimStatus, size: &str, why: &str, now: Timestamp) -> Value {
     let condition = json!({
         "type": CONTROLLER_ERROR,
         "status": "True",

@@ -12,11 +12,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// How many volumes have series: the largest ones, if there are more.
-pub const MOST_VOLUMES: usize = 1000;
+pub(crate) const MOST_VOLUMES: usize = 1000;
 
 /// The gauges. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct CapacityGauges {
+#[derive(Clone, Debug)]
+pub(crate) struct CapacityGauges {
     total: PoolGauge,
     free: PoolGauge,
     granted: PoolGauge,
@@ -26,7 +26,7 @@ pub struct CapacityGauges {
     volumes: VolumeGauges,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct VolumeGauges {
     granted: Family<VolumeLabels, Gauge>,
     used: Family<VolumeLabels, Gauge>,
@@ -35,17 +35,15 @@ struct VolumeGauges {
 
 /// The metrics of one volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfVolume {
-    /// Its pool.
-    pub pool: PoolName,
+pub(crate) struct OfVolume {
+    pub(crate) pool: PoolName,
     /// The namespace and name of its claim.
-    pub claim: (String, String),
-    /// The size that was granted.
-    pub granted: u64,
+    pub(crate) claim: (String, String),
+    pub(crate) granted: u64,
     /// Its usage in bytes, if known.
-    pub used: Option<u64>,
+    pub(crate) used: Option<u64>,
     /// The number of its files, if known.
-    pub inodes: Option<u64>,
+    pub(crate) inodes: Option<u64>,
 }
 
 // The names are those of the kubelet's own figures of volumes.
@@ -57,46 +55,33 @@ struct VolumeLabels {
 }
 
 impl CapacityGauges {
-    /// Registers the gauges.
-    pub(super) fn register(&self, registry: &mut Registry) {
-        for (name, help, gauge) in [
-            ("fastrak_agent_pool_total_bytes", "Configured or total size of a pool", &self.total),
-            ("fastrak_agent_pool_free_bytes", "Free space of a pool's filesystem", &self.free),
-            (
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let mut gauge = |name, help| PoolGauge::register(registry, name, help);
+        Self {
+            total: gauge("fastrak_agent_pool_total_bytes", "Configured or total size of a pool"),
+            free: gauge("fastrak_agent_pool_free_bytes", "Free space of a pool's filesystem"),
+            granted: gauge(
                 "fastrak_agent_pool_granted_bytes",
                 "Sum of the sizes of a pool's volumes",
-                &self.granted,
             ),
-            (
+            grantable: gauge(
                 "fastrak_agent_pool_grantable_bytes",
                 "Space that a pool may grant, including overcommit",
-                &self.grantable,
             ),
-            (
+            allocatable: gauge(
                 "fastrak_agent_pool_allocatable_bytes",
                 "Size of the largest volume that fits into a pool",
-                &self.allocatable,
             ),
-            (
+            free_inodes: gauge(
                 "fastrak_agent_pool_free_inodes",
                 "Free inodes of a pool's filesystem; 0 if it has no fixed number",
-                &self.free_inodes,
             ),
-        ] {
-            gauge.register(registry, name, help);
-        }
-        let VolumeGauges { granted, used, inodes } = &self.volumes;
-        for (name, help, family) in [
-            ("fastrak_agent_volume_granted_bytes", "Size of a volume", granted),
-            ("fastrak_agent_volume_used_bytes", "Usage of a volume", used),
-            ("fastrak_agent_volume_inodes", "Files and directories in a volume", inodes),
-        ] {
-            registry.register(name, help, family.clone());
+            volumes: VolumeGauges::register(registry),
         }
     }
 
     /// Sets the figures of a pool.
-    pub fn set_pool(&self, pool: &PoolName, available: &Available) {
+    pub(crate) fn set_pool(&self, pool: &PoolName, available: &Available) {
         self.total.set(pool, available.total);
         self.free.set(pool, available.state.free);
         self.granted.set(pool, available.state.granted);
@@ -106,7 +91,7 @@ impl CapacityGauges {
     }
 
     /// Sets the figures of all volumes. Series of other volumes are removed.
-    pub fn set_volumes(&self, mut volumes: Vec<OfVolume>) {
+    pub(crate) fn set_volumes(&self, mut volumes: Vec<OfVolume>) {
         let VolumeGauges { granted, used, inodes } = &self.volumes;
         volumes.sort_by_key(|volume| std::cmp::Reverse(volume.used.unwrap_or(volume.granted)));
         volumes.truncate(MOST_VOLUMES);
@@ -124,6 +109,21 @@ impl CapacityGauges {
             if let Some(count) = volume.inodes {
                 inodes.get_or_create(&labels).set(number(count));
             }
+        }
+    }
+}
+
+impl VolumeGauges {
+    fn register(registry: &mut Registry) -> Self {
+        let mut gauge = |name, help| {
+            let gauge = Family::<VolumeLabels, Gauge>::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        Self {
+            granted: gauge("fastrak_agent_volume_granted_bytes", "Size of a volume"),
+            used: gauge("fastrak_agent_volume_used_bytes", "Usage of a volume"),
+            inodes: gauge("fastrak_agent_volume_inodes", "Files and directories in a volume"),
         }
     }
 }
@@ -146,29 +146,32 @@ mod tests {
         }
     }
 
-    fn exposition(gauges: &CapacityGauges) -> String {
-        let (mut registry, mut text) = (Registry::default(), String::new());
-        gauges.register(&mut registry);
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    fn exposition(registry: &Registry) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
         text
     }
 
     #[test]
     fn a_deleted_volume_has_no_series() {
-        let gauges = CapacityGauges::default();
+        let mut registry = Registry::default();
+        let gauges = CapacityGauges::register(&mut registry);
         gauges.set_volumes(vec![volume(1), volume(2)]);
         let line = "fastrak_agent_volume_used_bytes{pool=\"default\",namespace=\"shop\",\
                     persistentvolumeclaim=\"data-1\"} 1";
-        assert!(exposition(&gauges).contains(line), "{}", exposition(&gauges));
+        assert!(exposition(&registry).contains(line), "{}", exposition(&registry));
         gauges.set_volumes(vec![volume(2)]);
-        assert!(!exposition(&gauges).contains("data-1") && exposition(&gauges).contains("data-2"));
+        assert!(
+            !exposition(&registry).contains("data-1") && exposition(&registry).contains("data-2")
+        );
     }
 
     #[test]
     fn only_the_largest_of_too_many_volumes_have_series() {
-        let gauges = CapacityGauges::default();
+        let mut registry = Registry::default();
+        let gauges = CapacityGauges::register(&mut registry);
         gauges.set_volumes((0..3000).map(volume).collect());
-        let text = exposition(&gauges);
+        let text = exposition(&registry);
         let series =
             text.lines().filter(|line| line.starts_with("fastrak_agent_volume_used_bytes{"));
         assert_eq!(series.count(), MOST_VOLUMES);

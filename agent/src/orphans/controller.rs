@@ -4,18 +4,18 @@
 use super::plan::{self, Evidence, Verdict};
 use crate::cluster::ClaimState;
 use crate::context::Context;
-use crate::failure::{Failure, Operation};
+use crate::failure::{During as _, Failure, Operation};
 use crate::metrics::Delete;
 use crate::owners;
 use crate::unfinished::Outcome;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
-use fastrak_store::volumes::Location;
 use fastrak_store::volumes::orphan::Discarded;
+use fastrak_store::volumes::{Location, Store};
 
 /// Reconciles a volume that has neither a claim nor a PersistentVolume.
-pub async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
+pub(crate) async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
     examine(context, id).await.unwrap_or_else(|failure| {
         tracing::warn!(volume = %id, error = %Chain(&failure), "could not examine the orphan");
         Outcome::Requeue(failure.backoff())
@@ -23,7 +23,7 @@ pub async fn reconcile(context: &Context, id: &VolumeId) -> Outcome {
 }
 
 async fn examine(context: &Context, id: &VolumeId) -> Result<Outcome, Failure> {
-    let found = context.find(id).await.map_err(Failure::of(Operation::Collect))?;
+    let found = context.find(id).await.during(Operation::Collect)?;
     let Location::InPool(pool, identity) = found else { return Ok(Outcome::Done) };
     match context.orphans.may_remove(&pool, id) {
         Some(true) => {}
@@ -58,15 +58,12 @@ async fn gather(
     id: &VolumeId,
     (pool, identity): (&PoolName, &Identity),
 ) -> Result<Option<Evidence>, Failure> {
-    let content = context.content(pool, id).await.map_err(Failure::of(Operation::Collect))?;
+    let content = context.content(pool, id).await.during(Operation::Collect)?;
     let Some(content) = content else { return Ok(None) };
-    let recorded = owners::recorded(context, pool, identity).await;
-    let recorded = recorded.map_err(Failure::of(Operation::Collect))?;
-    let existing = owners::first_existing(context, recorded).await;
-    let existing = existing.map_err(Failure::of(Operation::Collect))?;
+    let recorded = owners::recorded(context, pool, identity).await.during(Operation::Collect)?;
+    let existing = owners::first_existing(context, recorded).await.during(Operation::Collect)?;
     let claims = existing.map_or(ClaimState::Gone, |(_, state)| state);
-    let name = id.volume_name();
-    let volume = context.cluster.volume(&name).await.map_err(Failure::of(Operation::Collect))?;
+    let volume = context.cluster.volume(&id.volume_name()).await.during(Operation::Collect)?;
     // Read last: a mount cannot appear after the claims were found to be gone.
     let mounted = context.store.is_mounted(id);
     Ok(Some(Evidence { content, has_volume: volume.is_some(), claims, mounted }))
@@ -75,9 +72,8 @@ async fn gather(
 async fn trash(context: &Context, id: &VolumeId, pool: &PoolName) -> Result<Outcome, Failure> {
     let (name, of, retention) = (pool.clone(), id.clone(), context.orphan_args.orphan_retention);
     let now = context.clock.now().as_second();
-    let moved =
-        context.on_disk(move |store| store.discard_orphan(&name, &of, retention, now)).await;
-    if moved.map_err(Failure::of(Operation::Collect))? == Discarded::Done {
+    let discard = move |store: &Store| store.discard_orphan(&name, &of, retention, now);
+    if context.on_disk(discard).await.during(Operation::Collect)? == Discarded::Done {
         tracing::info!(volume = %id, %pool, "moved the orphan to the trash");
         context.metrics.delete(Delete::orphan);
         context.metrics.pools.volumes.add(pool, -1);

@@ -7,8 +7,8 @@ use super::plan::{is_suspicious, may_go};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::orphan::Content;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The orphans of each pool.
@@ -28,26 +28,26 @@ struct Found {
 
 /// The changes of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scanned {
+pub(crate) struct Scanned {
     /// The orphans to reconcile, which may be removed.
-    pub removable: Vec<VolumeId>,
+    pub(crate) removable: Vec<VolumeId>,
     /// The orphans with data, if there are more than were reported.
-    pub kept: Option<Vec<VolumeId>>,
+    pub(crate) kept: Option<Vec<VolumeId>>,
     /// The number of new orphans, if it has just stopped their removal.
-    pub stopped: Option<usize>,
+    pub(crate) stopped: Option<usize>,
 }
 
 impl Orphans {
     /// Records the orphans that a scan found in a pool with this many `directories`. `confirmed`
     /// says that an administrator has confirmed them.
-    pub fn scanned(
+    pub(crate) fn scanned(
         &self,
         pool: &PoolName,
         orphans: BTreeMap<VolumeId, Content>,
         directories: usize,
         (confirmed, retention): (bool, Option<Duration>),
     ) -> Scanned {
-        let mut pools = self.lock();
+        let mut pools = self.pools.lock();
         let found = pools.entry(pool.clone()).or_default();
         let new = orphans.iter().filter(|(id, _)| !found.known.contains(*id));
         // Retained volumes are expected and do not count.
@@ -73,29 +73,18 @@ impl Orphans {
     }
 
     /// Returns whether the last scan found this directory and its removal is not stopped.
-    #[must_use]
-    pub fn may_remove(&self, pool: &PoolName, id: &VolumeId) -> Option<bool> {
-        let pools = self.lock();
+    pub(crate) fn may_remove(&self, pool: &PoolName, id: &VolumeId) -> Option<bool> {
+        let pools = self.pools.lock();
         let found = pools.get(pool)?;
         found.orphans.contains_key(id).then_some(!found.stopped)
     }
 
-    /// Returns whether the removal of orphans is stopped in this pool.
-    #[must_use]
-    pub fn is_stopped(&self, pool: &PoolName) -> bool {
-        self.lock().get(pool).is_some_and(|found| found.stopped)
-    }
-
     /// Forgets an orphan that has an owner or is gone. Returns how many are left.
-    pub fn forget(&self, pool: &PoolName, id: &VolumeId) -> usize {
-        let mut pools = self.lock();
+    pub(crate) fn forget(&self, pool: &PoolName, id: &VolumeId) -> usize {
+        let mut pools = self.pools.lock();
         let found = pools.entry(pool.clone()).or_default();
         found.orphans.remove(id);
         found.orphans.len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<PoolName, Found>> {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,9 +119,9 @@ mod tests {
         assert_eq!(orphans.may_remove(&pool, &id(1)), Some(false));
         // The stop is reported once and stays.
         assert_eq!(scan(&orphans, many.clone(), (false, None)), Scanned::default());
-        assert!(orphans.is_stopped(&pool));
+        assert_eq!(orphans.may_remove(&pool, &id(1)), Some(false));
         assert_eq!(scan(&orphans, many.clone(), (true, None)).removable.len(), 10);
-        assert!(!orphans.is_stopped(&pool));
+        assert_eq!(orphans.may_remove(&pool, &id(1)), Some(true));
         // The confirmation covers these: a few more are ordinary, many more are not.
         let few = scan(&orphans, of(0..13, Content::Empty), (false, None));
         assert_eq!((few.removable.len(), few.stopped), (13, None));

@@ -8,7 +8,7 @@ use fastrak_store::volumes::orphan::Content;
 use std::time::Duration;
 
 /// The minimum time between two checks, for any configured grace.
-pub const BETWEEN_CHECKS: Duration = Duration::from_secs(2);
+pub(crate) const BETWEEN_CHECKS: Duration = Duration::from_secs(2);
 
 /// Up to this many new orphans in one scan never stop the removal.
 const ORDINARY: usize = 5;
@@ -17,34 +17,30 @@ const ORDINARY_PART: usize = 10;
 
 /// The evidence about a directory, all of it read just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Evidence {
-    /// The contents of the directory.
-    pub content: Content,
+pub(crate) struct Evidence {
+    pub(crate) content: Content,
     /// Whether the cluster has a PersistentVolume with its name.
-    pub has_volume: bool,
+    pub(crate) has_volume: bool,
     /// The claims that are recorded for it.
-    pub claims: ClaimState,
+    pub(crate) claims: ClaimState,
     /// Whether it is mounted; `None` if the mounts cannot be read.
-    pub mounted: Option<bool>,
+    pub(crate) mounted: Option<bool>,
 }
 
 /// What to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is not an orphan.
     Owned,
     /// Keep it, for this reason.
     Keep(&'static str),
-    /// Check again after this time.
     CheckAgain(Duration),
-    /// Move it into the trash.
     Trash,
 }
 
 /// Decides about a directory that was first found without an owner `seen` ago; `None` at the first
 /// check. Data may go into the trash only with a `retention`.
-#[must_use]
-pub fn decide(
+pub(crate) fn decide(
     evidence: &Evidence,
     seen: Option<Duration>,
     grace: Duration,
@@ -66,8 +62,7 @@ pub fn decide(
 }
 
 /// Returns whether an orphan with this content may go into the trash at all.
-#[must_use]
-pub fn may_go(content: Content, retention: Option<Duration>) -> bool {
+pub(crate) fn may_go(content: Content, retention: Option<Duration>) -> bool {
     match content {
         Content::Empty => true,
         Content::Data => retention.is_some(),
@@ -77,8 +72,7 @@ pub fn may_go(content: Content, retention: Option<Duration>) -> bool {
 
 /// Returns whether this number of `new` orphans, in a pool with this many directories, suggests
 /// that the API server has lost objects or belongs to another cluster.
-#[must_use]
-pub fn is_suspicious(new: usize, directories: usize) -> bool {
+pub(crate) fn is_suspicious(new: usize, directories: usize) -> bool {
     new > ORDINARY && new.saturating_mul(ORDINARY_PART) > directories
 }
 

@@ -8,8 +8,8 @@ use crate::claims::{self, pv};
 use crate::context::Context;
 use crate::events;
 use crate::eviction;
-use crate::failure::{Cause, Failure, Operation};
-use crate::metrics::Provision;
+use crate::failure::{Cause, During as _, Failure, Operation};
+use crate::metrics::{Provision, Timer};
 use crate::snapshot::VolumeView;
 use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
@@ -18,7 +18,7 @@ use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::ProvisionedVolume;
 
 /// Reconciles a claim that has no volume yet.
-pub async fn reconcile(
+pub(crate) async fn reconcile(
     context: &Context,
     id: &VolumeId,
     claim: &Claim,
@@ -28,7 +28,7 @@ pub async fn reconcile(
         Ok(plan) => plan,
         Err(outcome) => return outcome,
     };
-    let timer = context.metrics.time_provision();
+    let timer = Timer::start(&context.metrics.provision_duration);
     let created = create(context, &plan).await;
     drop(timer);
     match created {
@@ -50,7 +50,7 @@ pub async fn reconcile(
 async fn create(context: &Context, plan: &Plan) -> Result<ProvisionedVolume, Failure> {
     let spec = plan.spec.clone();
     let ensured = context.on_disk(move |store| store.ensure(&spec)).await;
-    let (volume, is_new) = ensured.map_err(Failure::of(Operation::Create))?;
+    let (volume, is_new) = ensured.during(Operation::Create)?;
     if is_new {
         context.metrics.pools.volumes.add(&volume.pool, 1);
     }
@@ -63,20 +63,19 @@ async fn publish(
     volume: ProvisionedVolume,
 ) -> Result<ProvisionedVolume, Failure> {
     let object = pv::object(plan, &volume);
-    let created = context.cluster.create(&object).await;
-    if created.map_err(Failure::of(Operation::Publish))? {
+    if context.cluster.create(&object).await.during(Operation::Publish)? {
         context.snapshot.set_published(&plan.spec.identity.volume);
         return Ok(volume);
     }
     // An earlier attempt may have created it without seeing the response.
     let name = plan.spec.identity.volume.volume_name();
-    let existing = context.cluster.volume(&name).await.map_err(Failure::of(Operation::Publish))?;
-    let cause = match existing {
-        Some(existing) if pv::is_the_same(&existing, plan, &volume) => return Ok(volume),
-        Some(_) => Cause::NameTaken(name),
-        None => Cause::Vanished(name),
+    let existing = context.cluster.volume(&name).await.during(Operation::Publish)?;
+    let published = match existing {
+        Some(existing) if pv::is_the_same(&existing, plan, &volume) => Ok(volume),
+        Some(_) => Err(Cause::NameTaken(name)),
+        None => Err(Cause::Vanished(name)),
     };
-    Err(Failure::of(Operation::Publish)(cause))
+    published.during(Operation::Publish)
 }
 
 fn report_created(context: &Context, claim: &Claim, plan: &Plan, volume: &ProvisionedVolume) {

@@ -12,8 +12,8 @@ use super::retain;
 use crate::backoff::Backoff;
 use crate::cluster::Changed;
 use crate::context::Context;
-use crate::failure::{Cause, Failure, Operation};
-use crate::metrics::Delete;
+use crate::failure::{Cause, During as _, Failure, Operation};
+use crate::metrics::{Delete, Timer};
 use crate::owners;
 use crate::role::VolumeState;
 use crate::snapshot::volume::Volume;
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const FINALIZE_ATTEMPTS: usize = 5;
 
 /// Reconciles a volume that may have to be deleted.
-pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
+pub(crate) async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Outcome {
     delete(context, id, volume).await.unwrap_or_else(|failure| {
         context.metrics.delete(Delete::failed);
         context.failed(id, volume, &failure)
@@ -42,7 +42,7 @@ pub async fn reconcile(context: &Context, id: &VolumeId, volume: &Volume) -> Out
 }
 
 async fn delete(context: &Context, id: &VolumeId, seen: &Volume) -> Result<Outcome, Failure> {
-    let timer = context.metrics.time_delete();
+    let timer = Timer::start(&context.metrics.delete_duration);
     let Some(volume) = current(context, seen).await? else { return Ok(Outcome::Done) };
     let evidence = evidence::gather(context, id, &volume).await?;
     match plan::decide(&volume, id, &evidence) {
@@ -69,7 +69,7 @@ async fn current(context: &Context, seen: &Volume) -> Result<Option<Volume>, Fai
     if !seen.deleting {
         return Ok(Some(seen.clone()));
     }
-    let live = context.cluster.volume(&seen.name).await.map_err(Failure::of(Operation::Delete))?;
+    let live = context.cluster.volume(&seen.name).await.during(Operation::Delete)?;
     Ok(live.filter(|live| VolumeState::of(live, &context.node) == Some(VolumeState::Ending)))
 }
 
@@ -107,8 +107,12 @@ async fn carry_out(
         _ => sync_trash(context).await?,
     }
     if outcome == Delete::missing {
-        let text = "its directory is in none of this node's pools; only its object is deleted";
-        context.warn(&marked, EventReason::VolumeDataMissing, text);
+        let text = format!(
+            "the directory of volume {} is in no pool of node {}; only the PersistentVolume is \
+             deleted; restore the data from a backup if it is needed",
+            marked.name, context.node
+        );
+        context.warn(&marked, EventReason::VolumeDataMissing, &text);
     }
     let (name, uid) = (marked.name.clone(), marked.uid.clone());
     finalize(context, marked).await?;
@@ -124,24 +128,22 @@ async fn mark_deleted(context: &Context, volume: Volume) -> Result<Changed, Fail
     if volume.deleting {
         return Ok(Changed::Done(Box::new(volume)));
     }
-    context.cluster.delete(&volume).await.map_err(Failure::of(Operation::Delete))
+    context.cluster.delete(&volume).await.during(Operation::Delete)
 }
 
 async fn finalize(context: &Context, volume: Volume) -> Result<(), Failure> {
     let mut volume = volume;
     for _ in 0..FINALIZE_ATTEMPTS {
-        let finalized = context.cluster.finalize(&volume).await;
-        match finalized.map_err(Failure::of(Operation::Delete))? {
+        match context.cluster.finalize(&volume).await.during(Operation::Delete)? {
             Changed::Done(_) | Changed::Gone => return Ok(()),
             Changed::Conflict => {}
         }
-        let live = context.cluster.volume(&volume.name).await;
-        match live.map_err(Failure::of(Operation::Delete))? {
+        match context.cluster.volume(&volume.name).await.during(Operation::Delete)? {
             Some(live) if live.uid == volume.uid => volume = live,
             _ => return Ok(()),
         }
     }
-    Err(Failure::of(Operation::Delete)(Cause::Changed))
+    Err(Cause::Changed).during(Operation::Delete)
 }
 
 /// Returns what to record in the trash. The namespace is needed only if the volume can be restored.
@@ -153,8 +155,7 @@ async fn trash_metadata(
     let now = context.clock.now().as_second();
     let namespace_uid = match (data, &owner) {
         (Location::InPool(_, identity), Some(owner)) if identity.trash_seconds.is_some() => {
-            let uid = owners::namespace_uid(context, owner, identity).await;
-            uid.map_err(Failure::of(Operation::Trash))?
+            owners::namespace_uid(context, owner, identity).await.during(Operation::Trash)?
         }
         _ => None,
     };
@@ -168,8 +169,8 @@ async fn discard(
     metadata: TrashMetadata,
 ) -> Result<(), Failure> {
     let (name, id) = (pool.clone(), id.clone());
-    let moved = context.on_disk(move |store| store.discard(&name, &id, &metadata)).await;
-    if moved.map_err(Failure::of(Operation::Trash))? {
+    let discard = move |store: &Store| store.discard(&name, &id, &metadata);
+    if context.on_disk(discard).await.during(Operation::Trash)? {
         context.metrics.pools.volumes.add(pool, -1);
         context.trash.notify_one();
         context.wake_waiting();
@@ -179,7 +180,7 @@ async fn discard(
 
 /// Flushes the trash. After the object is gone, nothing else knows that the data was deleted.
 async fn sync_trash(context: &Context) -> Result<(), Failure> {
-    context.on_disk(Store::sync_trash).await.map_err(Failure::of(Operation::Trash))
+    context.on_disk(Store::sync_trash).await.during(Operation::Trash)
 }
 
 fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> Outcome {

@@ -3,7 +3,7 @@
 use super::plan::Evidence;
 use crate::cluster::ClaimState;
 use crate::context::Context;
-use crate::failure::{Failure, Operation};
+use crate::failure::{During as _, Failure, Operation};
 use crate::owners;
 use crate::snapshot::volume::Volume;
 use fastrak_api::volume::VolumeId;
@@ -18,18 +18,16 @@ pub(super) async fn gather(
 ) -> Result<Evidence, Failure> {
     let claim = async {
         match &volume.claim {
-            Some(claim) => {
-                context.cluster.claim(claim).await.map_err(Failure::of(Operation::Delete))
-            }
+            Some(claim) => context.cluster.claim(claim).await.during(Operation::Delete),
             None => Ok(ClaimState::Gone),
         }
     };
-    let data = async { context.find(id).await.map_err(Failure::of(Operation::Trash)) };
+    let data = async { context.find(id).await.during(Operation::Trash) };
     let (claim, data) = tokio::try_join!(claim, data)?;
     let recorded = recorded(context, volume, &data).await?;
     let is_empty = match (&claim, &data) {
         (ClaimState::Bound(_), Location::InPool(pool, _)) => {
-            let content = context.content(pool, id).await.map_err(Failure::of(Operation::Trash))?;
+            let content = context.content(pool, id).await.during(Operation::Trash)?;
             content == Some(Content::Empty)
         }
         _ => false,
@@ -46,12 +44,10 @@ async fn recorded(
     data: &Location,
 ) -> Result<Option<String>, Failure> {
     let Location::InPool(pool, identity) = data else { return Ok(None) };
-    let recorded = owners::recorded(context, pool, identity).await;
-    let mut recorded = recorded.map_err(Failure::of(Operation::Trash))?;
+    let mut recorded = owners::recorded(context, pool, identity).await.during(Operation::Trash)?;
     let named = volume.owner();
     recorded
         .retain(|owner| !owner.name.is_empty() && named.is_none_or(|named| named.uid != owner.uid));
-    let existing = owners::first_existing(context, recorded).await;
-    let existing = existing.map_err(Failure::of(Operation::Delete))?;
+    let existing = owners::first_existing(context, recorded).await.during(Operation::Delete)?;
     Ok(existing.map(|(claim, _)| format!("{}/{}", claim.namespace, claim.name)))
 }

@@ -12,24 +12,22 @@ use fastrak_store::volumes::{Location, layout};
 
 /// What was just read about a volume that may have to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// The claim in its PersistentVolume.
-    pub claim: ClaimState,
+    pub(crate) claim: ClaimState,
     /// Whether its directory is known to be empty.
-    pub is_empty: bool,
+    pub(crate) is_empty: bool,
     /// Another claim in the records on the disk that still exists, as namespace and name. Everyone
     /// who may write PersistentVolumes can make one name any claim.
-    pub recorded: Option<String>,
+    pub(crate) recorded: Option<String>,
     /// Whether it is mounted; `None` if that is unknown.
-    pub mounted: Option<bool>,
-    /// The location of its data.
-    pub data: Location,
+    pub(crate) mounted: Option<bool>,
+    pub(crate) data: Location,
 }
 
 /// What to do about the volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing yet.
+pub(crate) enum Step {
     Wait(Reason),
     /// Delete the object and move the data into the trash.
     Trash(PoolName),
@@ -45,69 +43,45 @@ pub enum Step {
 
 /// Why a volume cannot be deleted yet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// Its claim exists.
+pub(crate) enum Reason {
     #[error("its claim still exists")]
     ClaimExists,
-    /// Its claim exists and uses another volume.
     #[error(
         "its claim uses volume {volume}, and this volume contains data or was created for another \
          claim; nothing was changed; remove its files to delete it, or set its reclaim policy to \
          Retain to keep them"
     )]
-    UsedElsewhere {
-        /// The volume that the claim uses.
-        volume: String,
-    },
-    /// The recorded claim exists, and the object names another one.
+    UsedElsewhere { volume: String },
     #[error(
         "its data belongs to claim {claim}, which still exists, but its claimRef names another \
          claim; nothing was changed; delete that claim to delete its data, or restore the claimRef"
     )]
-    RecordedClaimExists {
-        /// The recorded claim.
-        claim: String,
-    },
-    /// It is mounted.
-    #[error("a pod on this node still mounts it; its data is deleted after the unmount")]
-    Mounted,
-    /// The mounts cannot be read.
+    RecordedClaimExists { claim: String },
     #[error(
-        "the agent cannot read the mounts of this node, and a pod may still mount it; the agent retries"
+        "a pod on its node still mounts it; delete the pod: the data is deleted after the unmount"
+    )]
+    Mounted,
+    #[error(
+        "the agent cannot read the mounts of its node, and a pod may still mount it; the agent retries"
     )]
     MountsUnknown,
-    /// Its object names a path that is not the volume's.
     #[error(
         "its path {path:?} is not its data path in a pool; nothing was changed; remove the finalizer \
          {finalizer} if its data is not needed",
         finalizer = names::VOLUME_FINALIZER
     )]
-    ForeignPath {
-        /// The path.
-        path: String,
-    },
-    /// The directory with its name has no valid record.
+    ForeignPath { path: String },
     #[error(
         "the directory in pool {pool} has no valid record of this volume ({why}); nothing was \
          changed; restore the record from a backup, or move the directory away"
     )]
-    Unverified {
-        /// The pool.
-        pool: PoolName,
-        /// The reason.
-        why: String,
-    },
-    /// Its pool cannot be used.
+    Unverified { pool: PoolName, why: String },
     #[error("{why}")]
-    PoolUnusable {
-        /// The reason.
-        why: String,
-    },
+    PoolUnusable { why: String },
 }
 
 /// Decides about a volume that may have to be deleted.
-#[must_use]
-pub fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
+pub(crate) fn decide(volume: &Volume, id: &VolumeId, evidence: &Evidence) -> Step {
     if let Some(claim) = &evidence.recorded {
         return Step::Wait(Reason::RecordedClaimExists { claim: claim.clone() });
     }

@@ -2,7 +2,7 @@
 //! changed the policy after its creation, and the API objects may be lost one day.
 
 use crate::context::Context;
-use crate::failure::{Failure, Operation};
+use crate::failure::{During as _, Failure, Operation};
 use crate::owners;
 use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::class::ReclaimPolicy;
@@ -11,9 +11,13 @@ use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::Location;
 
 /// Records that a retained volume is kept, and its last claim.
-pub async fn record(context: &Context, id: &VolumeId, volume: &Volume) -> Result<(), Failure> {
+pub(crate) async fn record(
+    context: &Context,
+    id: &VolumeId,
+    volume: &Volume,
+) -> Result<(), Failure> {
     owners::record_owner(context, id, volume).await?;
-    let found = context.find(id).await.map_err(Failure::of(Operation::Record))?;
+    let found = context.find(id).await.during(Operation::Record)?;
     let Location::InPool(pool, identity) = found else { return Ok(()) };
     if identity.reclaim_policy == ReclaimPolicy::Delete {
         keep(context, &pool, id).await?;
@@ -27,6 +31,5 @@ pub async fn record(context: &Context, id: &VolumeId, volume: &Volume) -> Result
 /// Records that the volume must be kept after its objects are deleted.
 pub(super) async fn keep(context: &Context, pool: &PoolName, id: &VolumeId) -> Result<(), Failure> {
     let (pool, id) = (pool.clone(), id.clone());
-    let kept = context.on_disk(move |store| store.keep(&pool, &id)).await;
-    kept.map_err(Failure::of(Operation::Record))
+    context.on_disk(move |store| store.keep(&pool, &id)).await.during(Operation::Record)
 }

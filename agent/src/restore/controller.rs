@@ -10,9 +10,9 @@ use super::plan::{self, Evidence, Method, Request, Step};
 use super::refusal::Wait;
 use crate::backoff::Backoff;
 use crate::claims::{self, pv};
-use crate::cluster::{Changed, ClaimState, repoint};
+use crate::cluster::{Changed, ClaimState};
 use crate::context::Context;
-use crate::failure::{Cause, Failure, Operation};
+use crate::failure::{Cause, During as _, Failure, Operation};
 use crate::metrics::{Restore, RestoreKind};
 use crate::owners;
 use crate::snapshot::VolumeView;
@@ -24,12 +24,12 @@ use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::reason::EventReason;
 use fastrak_api::size::Bytes;
 use fastrak_api::volume::{Identity, VolumeId};
-use fastrak_store::volumes::ProvisionedVolume;
 use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
+use fastrak_store::volumes::{ProvisionedVolume, Store};
 use k8s_openapi::api::core::v1::PersistentVolume;
 
 /// Reconciles a claim that requests an existing volume.
-pub async fn reconcile(
+pub(crate) async fn reconcile(
     context: &Context,
     (id, claim): (&VolumeId, &Claim),
     view: &VolumeView,
@@ -111,16 +111,15 @@ async fn carry_out(context: &Context, request: &Request<'_>) -> Result<Step, Fai
 
 async fn gather(context: &Context, request: &Request<'_>) -> Result<Evidence, Failure> {
     let id = request.id.clone();
-    let data = context.on_disk(move |store| store.search(&id)).await;
-    let data = data.map_err(Failure::of(Operation::Restore))?;
-    let volume = context.cluster.volume(&request.id.volume_name()).await;
-    let volume = volume.map_err(Failure::of(Operation::Restore))?;
+    let data = context.on_disk(move |store| store.search(&id)).await.during(Operation::Restore)?;
+    let name = request.id.volume_name();
+    let volume = context.cluster.volume(&name).await.during(Operation::Restore)?;
     let (claims, namespace) = match &data {
         SearchResult::Found(known) => {
             let namespace = context.cluster.namespace(&request.claim.namespace);
             let existing = owners::first_existing(context, plan::others(request, known));
-            let read = tokio::try_join!(existing, namespace);
-            let (existing, namespace) = read.map_err(Failure::of(Operation::Restore))?;
+            let (existing, namespace) =
+                tokio::try_join!(existing, namespace).during(Operation::Restore)?;
             (existing.map_or(ClaimState::Gone, |(_, state)| state), namespace)
         }
         // Without a volume there is nothing to check.
@@ -138,9 +137,8 @@ async fn publish(
 ) -> Result<(), Failure> {
     let made = restore(context, request, known).await?;
     let object = object(request, known, &made);
-    let created = context.cluster.create(&object).await;
-    if !created.map_err(Failure::of(Operation::Restore))? {
-        return Err(Failure::of(Operation::Restore)(Cause::Changed));
+    if !context.cluster.create(&object).await.during(Operation::Restore)? {
+        return Err(Cause::Changed).during(Operation::Restore);
     }
     context.snapshot.set_published(request.id);
     context.snapshot.set_published(&request.plan.spec.identity.volume);
@@ -162,11 +160,7 @@ fn object(
     let mut plan = request.plan.clone();
     plan.size = Bytes(old.bytes).to_string();
     plan.spec.identity = Identity { class: new.class.clone(), reclaim_policy, ..old.clone() };
-    let mut object = pv::object(&plan, made);
-    if let Some(spec) = &mut object.spec {
-        spec.claim_ref = Some(repoint::reference(request.claim));
-    }
-    object
+    pv::object(&plan, made)
 }
 
 async fn repoint(
@@ -176,10 +170,9 @@ async fn repoint(
     volume: &Volume,
 ) -> Result<(), Failure> {
     restore(context, request, known).await?;
-    let changed = context.cluster.repoint(volume, request.claim).await;
-    match changed.map_err(Failure::of(Operation::Restore))? {
+    match context.cluster.repoint(volume, request.claim).await.during(Operation::Restore)? {
         Changed::Done(_) => Ok(()),
-        Changed::Conflict | Changed::Gone => Err(Failure::of(Operation::Restore)(Cause::Changed)),
+        Changed::Conflict | Changed::Gone => Err(Cause::Changed).during(Operation::Restore),
     }
 }
 
@@ -194,8 +187,8 @@ async fn restore(
         name: request.claim.name.clone(),
         uid: Some(request.plan.spec.identity.volume.to_string()),
     };
-    let made = context.on_disk(move |store| store.restore(&pool, &id, &owner)).await;
-    let made = made.map_err(Failure::of(Operation::Restore))?;
+    let restore = move |store: &Store| store.restore(&pool, &id, &owner);
+    let made = context.on_disk(restore).await.during(Operation::Restore)?;
     if known.trashed {
         context.metrics.pools.volumes.add(&known.pool, 1);
         context.trash.notify_one();

@@ -8,7 +8,7 @@
 use super::refusal::{Refusal, Wait};
 use crate::claims::plan::Plan;
 use crate::cluster::ClaimState;
-use crate::cluster::identity::NamespaceView;
+use crate::cluster::NamespaceView;
 use crate::snapshot::volume::{Phase, Volume};
 use fastrak_api::claim::Claim;
 use fastrak_api::claim_ref::ClaimRef;
@@ -22,7 +22,7 @@ use fastrak_store::volumes::trash::restore::{FoundVolume, SearchResult};
 
 /// How a claim gets an existing volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub(crate) enum Method {
     /// From the trash.
     Undelete,
     /// A volume that was retained.
@@ -31,35 +31,32 @@ pub enum Method {
 
 /// The request of a claim.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// The claim.
-    pub claim: &'a Claim,
+pub(crate) struct Request<'a> {
+    pub(crate) claim: &'a Claim,
     /// The plan of a new volume for it.
-    pub plan: &'a Plan,
+    pub(crate) plan: &'a Plan,
     /// The volume that it requests.
-    pub id: &'a VolumeId,
-    /// How it gets the volume.
-    pub method: Method,
+    pub(crate) id: &'a VolumeId,
+    pub(crate) method: Method,
 }
 
 /// The evidence, all of it read just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// The volume on the disk.
-    pub data: SearchResult,
+    pub(crate) data: SearchResult,
     /// The PersistentVolume with the volume's name.
-    pub volume: Option<Volume>,
+    pub(crate) volume: Option<Volume>,
     /// The state of the original and the last claim of the volume.
-    pub claims: ClaimState,
-    /// The claim's namespace.
-    pub namespace: Option<NamespaceView>,
+    pub(crate) claims: ClaimState,
+    pub(crate) namespace: Option<NamespaceView>,
     /// Whether the volume is mounted; `None` if the mounts cannot be read.
-    pub mounted: Option<bool>,
+    pub(crate) mounted: Option<bool>,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Nothing: the claim has the volume.
     Done,
     /// Retry soon.
@@ -74,8 +71,7 @@ pub enum Step {
 
 /// Returns the claims that must be deleted before this one gets the volume: the original and the
 /// last one. Omits this one itself, because an earlier attempt may have recorded it.
-#[must_use]
-pub fn others(request: &Request<'_>, known: &FoundVolume) -> Vec<ClaimRef> {
+pub(crate) fn others(request: &Request<'_>, known: &FoundVolume) -> Vec<ClaimRef> {
     let mut others = vec![ClaimRef::original(&known.identity), known.owner.clone()];
     others.dedup();
     others.retain(|owner| !owner.name.is_empty() && owner.uid != request.claim.uid);
@@ -85,8 +81,7 @@ pub fn others(request: &Request<'_>, known: &FoundVolume) -> Vec<ClaimRef> {
 type Checked<T> = Result<T, Step>;
 
 /// Decides whether the claim gets the volume.
-#[must_use]
-pub fn decide(request: &Request<'_>, evidence: &Evidence) -> Step {
+pub(crate) fn decide(request: &Request<'_>, evidence: &Evidence) -> Step {
     if evidence.volume.as_ref().is_some_and(|volume| is_published(request, volume)) {
         return Step::Done;
     }

@@ -7,30 +7,25 @@ use fastrak_api::volume::VolumeId;
 
 /// Why a claim has to wait.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Wait {
-    /// The volume is being deleted.
-    #[error("volume {0} is still being deleted")]
+pub(crate) enum Wait {
+    #[error("volume {0} is still being deleted; the agent retries")]
     Deleting(String),
-    /// The volume is mounted.
-    #[error("a pod on this node still mounts the volume; delete the pod")]
+    #[error("a pod on the node of the volume still mounts it; delete the pod")]
     Mounted,
-    /// The mounts cannot be read.
     #[error(
-        "the agent cannot read the mounts of this node, and a pod may still mount the volume; the \
+        "the agent cannot read the mounts of its node, and a pod may still mount the volume; the \
          agent retries"
     )]
     MountsUnknown,
-    /// A pool cannot be used.
     #[error("{0}")]
     Pool(String),
-    /// Another worker has the volume.
     #[error("another operation on the volume is in progress; the agent retries")]
     Busy,
 }
 
 /// Why a claim cannot have the volume.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The volume does not exist, or is not for this claim. One message for both keeps the volumes of
     /// others secret.
     #[error(
@@ -42,70 +37,39 @@ pub enum Refusal {
         inherit = names::INHERIT_VOLUMES,
         yes = names::INHERIT_VOLUMES_ENABLED
     )]
-    NotHere {
-        /// This node.
-        node: String,
-        /// The volume.
-        id: VolumeId,
-    },
-    /// The request contains this claim's own UID.
+    NotHere { node: String, id: VolumeId },
     #[error("the claim requests the volume of its own UID; request the volume to restore")]
     Itself,
-    /// The directory has no valid record.
     #[error(
         "the directory of the volume has no valid record ({0}); nothing was changed; restore the record \
          from a backup"
     )]
     Unverified(String),
-    /// A claim uses it.
     #[error("volume {0} is in use by another claim; request another volume")]
     InUse(String),
-    /// Its claim still exists.
     #[error("volume {0} still belongs to a claim; delete that claim or use it")]
     ClaimExists(String),
-    /// It is retained and not in the trash.
     #[error(
         "volume {0} is retained and not in the trash; use the annotation {adopt} instead of {undelete}",
         adopt = names::ADOPT,
         undelete = names::UNDELETE
     )]
     Kept(String),
-    /// It is in the trash and not retained.
     #[error(
         "volume {0} is in the trash; use the annotation {undelete} instead of {adopt}",
         adopt = names::ADOPT,
         undelete = names::UNDELETE
     )]
     Trashed(String),
-    /// The class is for other pools.
     #[error(
         "the volume is in pool {has}, and class {class} uses pool {wanted}; use a class of pool {has}"
     )]
-    OtherPool {
-        /// The pool of the volume.
-        has: PoolName,
-        /// The class.
-        class: String,
-        /// The pools of the class.
-        wanted: String,
-    },
-    /// The class requires a quota, and the volume has none.
+    OtherPool { has: PoolName, class: String, wanted: String },
     #[error(
         "no quota enforces the size of volume {volume}, and class {class} requires one; use a class \
          without quota: required"
     )]
-    NoQuota {
-        /// The volume.
-        volume: String,
-        /// The class.
-        class: String,
-    },
-    /// It is too small.
+    NoQuota { volume: String, class: String },
     #[error("the claim requests {requested}, and the volume has {has}; request {has} or less")]
-    TooLarge {
-        /// The requested size.
-        requested: Bytes,
-        /// The size of the volume.
-        has: Bytes,
-    },
+    TooLarge { requested: Bytes, has: Bytes },
 }

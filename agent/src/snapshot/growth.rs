@@ -17,19 +17,18 @@ pub struct Growth {
 }
 
 /// The condition of a resize that the controller cannot carry out.
-pub const CONTROLLER_ERROR: &str = "ControllerResizeError";
+pub(crate) const CONTROLLER_ERROR: &str = "ControllerResizeError";
 /// The condition of a resize in progress.
-pub const RESIZING: &str = "Resizing";
+pub(crate) const RESIZING: &str = "Resizing";
 /// All conditions that concern a resize.
-pub const CONDITIONS: [&str; 4] =
+pub(crate) const CONDITIONS: [&str; 4] =
     [RESIZING, "FileSystemResizePending", CONTROLLER_ERROR, "NodeResizeError"];
 /// The resource name of a claim's size.
 pub const STORAGE: &str = "storage";
 
 impl Growth {
     /// Reads a claim's status.
-    #[must_use]
-    pub fn read(claim: &PersistentVolumeClaim) -> Self {
+    pub(crate) fn read(claim: &PersistentVolumeClaim) -> Self {
         let Some(status) = &claim.status else { return Self::default() };
         let capacity = status.capacity.as_ref().and_then(|capacity| capacity.get(STORAGE));
         let allocated = status.allocated_resources.as_ref().and_then(|all| all.get(STORAGE));

@@ -1,6 +1,6 @@
 //! The hostname label that was last verified to be unique to this node.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long a verified label is not verified again. A node that gets the same label later is named
@@ -13,14 +13,12 @@ pub struct OwnHostname(Mutex<Option<(String, Instant)>>);
 
 impl OwnHostname {
     pub(crate) fn is_known(&self, hostname: &str, now: Instant) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = |at: &Instant| now.saturating_duration_since(*at) < FRESH;
-        known.as_ref().is_some_and(|(known, at)| known == hostname && is_fresh(at))
+        self.0.lock().as_ref().is_some_and(|(known, at)| known == hostname && is_fresh(at))
     }
 
     pub(crate) fn remember(&self, hostname: &str, now: Instant) {
-        let known = Some((hostname.to_owned(), now));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.0.lock() = Some((hostname.to_owned(), now));
     }
 }
 

@@ -10,23 +10,23 @@ use fastrak_api::names::{self, kubernetes};
 use fastrak_api::object::trimmed;
 use fastrak_api::volume::VolumeId;
 use k8s_openapi::api::core::v1::Node;
+use kube::ResourceExt as _;
 use serde_json::Error;
 use std::hash::Hash;
 
 /// A kind of object in the snapshot.
-pub(super) trait WatchedKind: Send + 'static {
+pub(super) trait WatchedKind {
     /// The fields that are kept. The object itself is dropped after it was read.
     type Object: Send + 'static;
     type Key: Clone + Eq + Hash + Send;
 
     fn read(text: &str) -> Result<Self::Object, Error>;
     fn key(object: &Self::Object) -> Option<Self::Key>;
-    /// Updates the object. Returns whether the change affects any volume.
-    fn put(&self, seen: &mut Contents, key: &Self::Key, object: &Self::Object) -> bool;
-    fn remove(&self, seen: &mut Contents, key: &Self::Key);
-    fn keys(&self, seen: &Contents) -> Vec<Self::Key>;
+    /// Updates the object; `None` removes it. Returns whether the update affects any volume.
+    fn put(seen: &mut Contents, key: &Self::Key, object: Option<Self::Object>) -> bool;
+    fn keys(seen: &Contents) -> Vec<Self::Key>;
     /// Returns the volumes that a change of this object affects.
-    fn affected(&self, snapshot: &Snapshot, key: &Self::Key) -> Vec<VolumeId>;
+    fn affected(snapshot: &Snapshot, key: &Self::Key) -> Vec<VolumeId>;
 }
 
 /// The claims of this node, by uid.
@@ -38,7 +38,7 @@ impl WatchedKind for Claims {
 
     fn read(text: &str) -> Result<(Claim, Growth), Error> {
         let claim = trimmed::claim(text)?;
-        Ok((Claim::read(&claim), Growth::read(&claim)))
+        Ok((Claim::read(&claim)?, Growth::read(&claim)))
     }
 
     fn key((claim, _): &(Claim, Growth)) -> Option<VolumeId> {
@@ -46,28 +46,21 @@ impl WatchedKind for Claims {
     }
 
     /// Ignores claims of other classes: every author of a claim can write the node label.
-    fn put(&self, seen: &mut Contents, key: &VolumeId, (claim, growth): &(Claim, Growth)) -> bool {
-        if seen.is_foreign(claim) {
-            let is_known = seen.claims.contains_key(key);
-            seen.put_claim(key, None);
-            return is_known;
-        }
-        seen.put_claim(key, Some((claim.clone(), growth.clone())));
-        true
+    fn put(seen: &mut Contents, key: &VolumeId, object: Option<(Claim, Growth)>) -> bool {
+        let object = object.filter(|(claim, _)| !seen.is_foreign(claim));
+        let affects_volumes = object.is_some() || seen.claims.contains_key(key);
+        seen.put_claim(key, object);
+        affects_volumes
     }
 
-    fn remove(&self, seen: &mut Contents, key: &VolumeId) {
-        seen.put_claim(key, None);
-    }
-
-    fn keys(&self, seen: &Contents) -> Vec<VolumeId> {
+    fn keys(seen: &Contents) -> Vec<VolumeId> {
         seen.claims.keys().cloned().collect()
     }
 
     /// Returns its own volume, and the volume of another claim that it has.
-    fn affected(&self, snapshot: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
-        let seen = snapshot.read();
-        let name = seen.claims.get(key).and_then(|claim| claim.volume_name.as_deref());
+    fn affected(snapshot: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
+        let seen = snapshot.seen.read();
+        let name = seen.claims.get(key).and_then(|(claim, _)| claim.volume_name.as_deref());
         let other = name.and_then(VolumeId::from_volume_name).filter(|other| other != key);
         [Some(key.clone()), other].into_iter().flatten().collect()
     }
@@ -88,20 +81,16 @@ impl WatchedKind for Volumes {
         object.id()
     }
 
-    fn put(&self, seen: &mut Contents, key: &VolumeId, object: &Volume) -> bool {
-        seen.put_volume(key, Some(object.clone()));
+    fn put(seen: &mut Contents, key: &VolumeId, object: Option<Volume>) -> bool {
+        seen.put_volume(key, object);
         true
     }
 
-    fn remove(&self, seen: &mut Contents, key: &VolumeId) {
-        seen.put_volume(key, None);
-    }
-
-    fn keys(&self, seen: &Contents) -> Vec<VolumeId> {
+    fn keys(seen: &Contents) -> Vec<VolumeId> {
         seen.volumes.keys().cloned().collect()
     }
 
-    fn affected(&self, _: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
+    fn affected(_: &Snapshot, key: &VolumeId) -> Vec<VolumeId> {
         vec![key.clone()]
     }
 }
@@ -121,23 +110,23 @@ impl WatchedKind for Classes {
         Some(object.name.clone())
     }
 
-    fn put(&self, seen: &mut Contents, key: &String, object: &Class) -> bool {
-        seen.classes.insert(key.clone(), object.clone());
-        if !object.is_ours() {
+    fn put(seen: &mut Contents, key: &String, object: Option<Class>) -> bool {
+        let is_ours = object.as_ref().is_none_or(Class::is_ours);
+        match object {
+            Some(class) => seen.classes.insert(key.clone(), class),
+            None => seen.classes.remove(key),
+        };
+        if !is_ours {
             seen.forget_foreign();
         }
-        object.is_ours()
+        is_ours
     }
 
-    fn remove(&self, seen: &mut Contents, key: &String) {
-        seen.classes.remove(key);
-    }
-
-    fn keys(&self, seen: &Contents) -> Vec<String> {
+    fn keys(seen: &Contents) -> Vec<String> {
         seen.classes.keys().cloned().collect()
     }
 
-    fn affected(&self, snapshot: &Snapshot, key: &String) -> Vec<VolumeId> {
+    fn affected(snapshot: &Snapshot, key: &String) -> Vec<VolumeId> {
         snapshot.waiting(Some(key))
     }
 }
@@ -158,32 +147,24 @@ impl WatchedKind for OwnNode {
     }
 
     /// Returns whether the hostname label has changed: a kubelet writes its Node every few seconds.
-    fn put(&self, seen: &mut Contents, (): &(), object: &Node) -> bool {
-        let labels = object.metadata.labels.as_ref();
-        let hostname = labels.and_then(|labels| labels.get(kubernetes::HOSTNAME)).cloned();
+    fn put(seen: &mut Contents, (): &(), object: Option<Node>) -> bool {
+        let node = object.unwrap_or_default();
+        let hostname = node.labels().get(kubernetes::HOSTNAME).cloned();
         let changed = seen.hostname != hostname;
         seen.hostname = hostname;
-        seen.node_uid.clone_from(&object.metadata.uid);
-        let annotations = object.metadata.annotations.as_ref();
-        let annotation = |key: &str| annotations.and_then(|map| map.get(key)).cloned();
         seen.confirmations = Confirmations {
-            adopt_pool: annotation(names::ADOPT_POOL),
-            orphans: annotation(names::CONFIRM_ORPHANS),
+            adopt_pool: node.annotations().get(names::ADOPT_POOL).cloned(),
+            orphans: node.annotations().get(names::CONFIRM_ORPHANS).cloned(),
         };
+        seen.node_uid = node.metadata.uid;
         changed
     }
 
-    fn remove(&self, seen: &mut Contents, (): &()) {
-        seen.confirmations = Confirmations::default();
-        seen.hostname = None;
-        seen.node_uid = None;
-    }
-
-    fn keys(&self, seen: &Contents) -> Vec<()> {
+    fn keys(seen: &Contents) -> Vec<()> {
         seen.node_uid.iter().map(|_| ()).collect()
     }
 
-    fn affected(&self, snapshot: &Snapshot, (): &()) -> Vec<VolumeId> {
+    fn affected(snapshot: &Snapshot, (): &()) -> Vec<VolumeId> {
         snapshot.all_waiting()
     }
 }
@@ -218,7 +199,9 @@ mod tests {
     fn waiting_claims_are_requeued_when_the_hostname_changes_and_not_at_each_heartbeat() {
         let mut seen = Contents::default();
         let puts = [(None, "a"), (Some("h"), "a"), (Some("h"), "b"), (Some("i"), "b"), (None, "b")]
-            .map(|(hostname, annotation)| OwnNode.put(&mut seen, &(), &node(hostname, annotation)));
+            .map(|(hostname, annotation)| {
+                OwnNode::put(&mut seen, &(), Some(node(hostname, annotation)))
+            });
         assert_eq!(puts, [false, true, false, true, true]);
         let read = node(None, "b").metadata.annotations.unwrap();
         assert_eq!(read["fastrak.io/novel"], "b", "the annotations are read");
@@ -231,18 +214,19 @@ mod tests {
         for classes_first in [true, false] {
             let mut seen = Contents::default();
             let put_classes = |seen: &mut Contents| {
-                Classes.put(seen, &"fast".to_owned(), &ours);
-                Classes.put(seen, &"slow".to_owned(), &other);
+                Classes::put(seen, &"fast".to_owned(), Some(ours.clone()));
+                Classes::put(seen, &"slow".to_owned(), Some(other.clone()));
             };
             if classes_first {
                 put_classes(&mut seen);
             }
             for (at, class) in ["fast", "slow", "novel"].into_iter().enumerate() {
                 let id = format!("0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a5{at}");
-                Claims.put(&mut seen, &VolumeId::parse(&id).unwrap(), &claim(class, None));
+                Claims::put(&mut seen, &VolumeId::parse(&id).unwrap(), Some(claim(class, None)));
             }
             put_classes(&mut seen);
-            let mut kept: Vec<_> = seen.claims.values().filter_map(Claim::class_name).collect();
+            let mut kept: Vec<_> =
+                seen.claims.values().filter_map(|(claim, _)| claim.class_name()).collect();
             kept.sort_unstable();
             assert_eq!(kept, ["fast", "novel"], "classes first: {classes_first}");
         }
@@ -252,11 +236,12 @@ mod tests {
     fn a_claim_with_a_volume_of_fastrak_is_kept_for_any_class() {
         let mut seen = Contents::default();
         let slow = class("slow", "example.com/nfs");
-        Classes.put(&mut seen, &"slow".to_owned(), &slow);
+        Classes::put(&mut seen, &"slow".to_owned(), Some(slow));
         let bound = claim("slow", Some("pvc-0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59"));
         let id = Claims::key(&bound).unwrap();
-        assert!(Claims.put(&mut seen, &id, &bound) && seen.claims.contains_key(&id));
-        assert!(Claims.put(&mut seen, &id, &claim("slow", Some("pv-1"))), "it was known");
-        assert!(!Claims.put(&mut seen, &id, &claim("slow", Some("pv-1"))), "it is not");
+        assert!(Claims::put(&mut seen, &id, Some(bound)) && seen.claims.contains_key(&id));
+        let foreign = claim("slow", Some("pv-1"));
+        assert!(Claims::put(&mut seen, &id, Some(foreign.clone())), "it was known");
+        assert!(!Claims::put(&mut seen, &id, Some(foreign)), "it is not");
     }
 }

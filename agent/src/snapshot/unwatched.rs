@@ -18,8 +18,7 @@ pub(super) struct Unwatched {
 
 #[derive(Debug)]
 struct Found {
-    claim: Claim,
-    growth: Growth,
+    claim: (Claim, Growth),
     reported: LastReport<()>,
 }
 
@@ -46,25 +45,22 @@ impl Unwatched {
 
     /// Updates a claim. Returns whether to report it: from the second time on, because the webhook
     /// restores a label within seconds, and not too often.
-    pub(super) fn put(&mut self, id: &VolumeId, found: (Claim, Growth), now: Instant) -> bool {
-        let (claim, growth) = found;
+    pub(super) fn put(&mut self, id: &VolumeId, claim: (Claim, Growth), now: Instant) -> bool {
         let Some(known) = self.claims.get_mut(id) else {
-            let reported = LastReport::default();
-            self.claims.insert(id.clone(), Found { claim, growth, reported });
+            self.claims.insert(id.clone(), Found { claim, reported: LastReport::default() });
             return false;
         };
-        (known.claim, known.growth) = (claim, growth);
+        known.claim = claim;
         known.reported.is_due((), now)
     }
 
-    /// Removes a claim.
     pub(super) fn remove(&mut self, id: &VolumeId) {
         self.claims.remove(id);
     }
 
     /// Returns a claim as it was last read.
-    pub(super) fn get(&self, id: &VolumeId) -> Option<(&Claim, &Growth)> {
-        self.claims.get(id).map(|found| (&found.claim, &found.growth))
+    pub(super) fn get(&self, id: &VolumeId) -> Option<&(Claim, Growth)> {
+        self.claims.get(id).map(|found| &found.claim)
     }
 }
 

@@ -8,6 +8,7 @@ use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::VolumeId;
 use k8s_openapi::api::core::v1::PersistentVolume;
+use kube::ResourceExt as _;
 
 /// A PersistentVolume, reduced to the fields that decisions use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,9 +65,8 @@ impl Volume {
     /// Reads a volume.
     #[must_use]
     pub fn read(object: &PersistentVolume) -> Self {
-        let metadata = &object.metadata;
-        let label = |key: &str| metadata.labels.as_ref().and_then(|map| map.get(key)).cloned();
-        let annotations = metadata.annotations.as_ref();
+        let label = |key: &str| object.labels().get(key).cloned();
+        let annotation = |key: &str| object.annotations().get(key).cloned();
         let spec = object.spec.as_ref();
         let claim = spec.and_then(|spec| spec.claim_ref.as_ref()).map(|claim| ClaimRef {
             namespace: claim.namespace.clone().unwrap_or_default(),
@@ -77,17 +77,15 @@ impl Volume {
         let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
         let local = spec.and_then(|spec| spec.local.as_ref());
         Self {
-            name: metadata.name.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            resource_version: metadata.resource_version.clone().unwrap_or_default(),
-            node: annotations.and_then(|map| map.get(names::NODE)).cloned(),
+            name: object.metadata.name.clone().unwrap_or_default(),
+            uid: object.uid().unwrap_or_default(),
+            resource_version: object.resource_version().unwrap_or_default(),
+            node: annotation(names::NODE),
             node_label: label(names::NODE),
             pool_label: label(names::POOL),
-            provisioned_by: annotations
-                .and_then(|map| map.get(kubernetes::PROVISIONED_BY))
-                .cloned(),
-            finalizers: metadata.finalizers.clone().unwrap_or_default(),
-            deleting: metadata.deletion_timestamp.is_some(),
+            provisioned_by: annotation(kubernetes::PROVISIONED_BY),
+            finalizers: object.finalizers().to_vec(),
+            deleting: object.metadata.deletion_timestamp.is_some(),
             phase: Phase::read(phase),
             policy: ReclaimPolicy::of_volume(policy),
             claim,

@@ -23,49 +23,43 @@ use tokio::sync::Semaphore;
 
 /// The dependencies of the watches.
 #[derive(Clone)]
-pub struct Watches {
-    /// The API client.
-    pub client: Client,
-    /// This node.
-    pub node: NodeName,
-    /// The snapshot to update.
-    pub snapshot: Arc<Snapshot>,
-    /// The queue for affected volumes.
-    pub queue: Arc<Queue<VolumeId>>,
+pub(crate) struct Watches {
+    pub(crate) client: Client,
+    pub(crate) node: NodeName,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) queue: Arc<Queue<VolumeId>>,
 }
 
 /// Where a watch reports that it has synced.
 #[derive(Debug)]
-pub struct Ready {
-    /// The readiness of the process.
-    pub handle: ReadyHandle,
+pub(crate) struct Ready {
+    pub(crate) handle: ReadyHandle,
     /// Gets a permit when the watch has synced for the first time.
-    pub synced: Arc<Semaphore>,
+    pub(crate) synced: Arc<Semaphore>,
 }
 
 impl Watches {
     /// Watches the claims with this node's label.
-    pub async fn claims(self, ready: Ready) -> Result<(), Infallible> {
+    pub(crate) async fn claims(self, ready: Ready) -> Result<(), Infallible> {
         let watch = Watch::all::<PersistentVolumeClaim>(self.client.clone(), Claims::read);
-        self.run(watch.labels(&self.label()), Claims, ready).await
+        self.run::<Claims>(watch.labels(&self.label()), ready).await
     }
 
     /// Watches the volumes with this node's label.
-    pub async fn volumes(self, ready: Ready) -> Result<(), Infallible> {
+    pub(crate) async fn volumes(self, ready: Ready) -> Result<(), Infallible> {
         let watch = Watch::all::<PersistentVolume>(self.client.clone(), Volumes::read);
-        self.run(watch.labels(&self.label()), Volumes, ready).await
+        self.run::<Volumes>(watch.labels(&self.label()), ready).await
     }
 
-    /// Watches the classes.
-    pub async fn classes(self, ready: Ready) -> Result<(), Infallible> {
+    pub(crate) async fn classes(self, ready: Ready) -> Result<(), Infallible> {
         let watch = Watch::all::<StorageClass>(self.client.clone(), Classes::read);
-        self.run(watch, Classes, ready).await
+        self.run::<Classes>(watch, ready).await
     }
 
     /// Watches the metadata of this node's object.
-    pub async fn node(self, ready: Ready) -> Result<(), Infallible> {
+    pub(crate) async fn node(self, ready: Ready) -> Result<(), Infallible> {
         let watch = Watch::all::<Node>(self.client.clone(), OwnNode::read);
-        self.run(watch.named(self.node.as_str()).metadata_only(), OwnNode, ready).await
+        self.run::<OwnNode>(watch.named(self.node.as_str()).metadata_only(), ready).await
     }
 
     fn label(&self) -> String {
@@ -75,7 +69,6 @@ impl Watches {
     async fn run<T: WatchedKind>(
         &self,
         watch: Watch<T::Object>,
-        kind: T,
         ready: Ready,
     ) -> Result<(), Infallible> {
         let mut stream = std::pin::pin!(watch.events());
@@ -85,13 +78,15 @@ impl Watches {
         while let Some(event) = stream.next().await {
             match event {
                 Event::Init => listed.clear(),
-                Event::InitApply(object) => listed.extend(self.put(&kind, &object)),
-                Event::Apply(object) => drop(self.put(&kind, &object)),
+                Event::InitApply(object) => listed.extend(self.put::<T>(object)),
+                Event::Apply(object) => drop(self.put::<T>(object)),
                 Event::Delete(object) => {
-                    T::key(&object).into_iter().for_each(|key| self.remove(&kind, &key));
+                    T::key(&object).into_iter().for_each(|key| self.remove::<T>(&key));
                 }
                 Event::InitDone => {
-                    self.remove_all_but(&kind, &listed);
+                    let mut gone = T::keys(&self.snapshot.seen.read());
+                    gone.retain(|key| !listed.contains(key));
+                    gone.iter().for_each(|key| self.remove::<T>(key));
                     listed = HashSet::new();
                     ready.handle.ready();
                     synced.take().into_iter().for_each(|synced| synced.add_permits(1));
@@ -101,26 +96,21 @@ impl Watches {
         Ok(())
     }
 
-    fn put<T: WatchedKind>(&self, kind: &T, object: &T::Object) -> Option<T::Key> {
-        let key = T::key(object)?;
-        let affects_volumes = kind.put(&mut self.snapshot.write(), &key, object);
+    fn put<T: WatchedKind>(&self, object: T::Object) -> Option<T::Key> {
+        let key = T::key(&object)?;
+        let affects_volumes = T::put(&mut self.snapshot.seen.write(), &key, Some(object));
         if affects_volumes {
-            self.enqueue(kind, &key);
+            self.enqueue::<T>(&key);
         }
         Some(key)
     }
 
-    fn remove<T: WatchedKind>(&self, kind: &T, key: &T::Key) {
-        kind.remove(&mut self.snapshot.write(), key);
-        self.enqueue(kind, key);
+    fn remove<T: WatchedKind>(&self, key: &T::Key) {
+        T::put(&mut self.snapshot.seen.write(), key, None);
+        self.enqueue::<T>(key);
     }
 
-    fn remove_all_but<T: WatchedKind>(&self, kind: &T, listed: &HashSet<T::Key>) {
-        let known = kind.keys(&self.snapshot.read());
-        known.iter().filter(|key| !listed.contains(*key)).for_each(|key| self.remove(kind, key));
-    }
-
-    fn enqueue<T: WatchedKind>(&self, kind: &T, key: &T::Key) {
-        kind.affected(&self.snapshot, key).into_iter().for_each(|id| self.queue.add(id));
+    fn enqueue<T: WatchedKind>(&self, key: &T::Key) {
+        T::affected(&self.snapshot, key).into_iter().for_each(|id| self.queue.add(id));
     }
 }

@@ -22,7 +22,7 @@ const END: usize = 224;
 
 /// The entries of the trash that cannot be removed.
 #[derive(Debug)]
-pub struct BlockedEntries {
+pub(crate) struct BlockedEntries {
     backoff: KeyedBackoff<OsString>,
     reported: BTreeMap<OsString, LastReport<Obstacle>>,
 }
@@ -30,21 +30,19 @@ pub struct BlockedEntries {
 impl BlockedEntries {
     /// Records that an entry could not be removed. Returns whether to report it: the obstacle is
     /// new, or the API server has deleted the earlier event.
-    pub fn record(&mut self, name: OsString, obstacle: Obstacle, now: Instant) -> bool {
+    pub(crate) fn record(&mut self, name: OsString, obstacle: Obstacle, now: Instant) -> bool {
         self.backoff.record(name.clone(), now);
         self.reported.retain(|known, _| self.backoff.due(known).is_some());
         self.reported.entry(name).or_default().is_due(obstacle, now)
     }
 
     /// Returns whether an entry waits for its retry.
-    #[must_use]
-    pub fn is_waiting(&self, now: Instant) -> bool {
+    pub(crate) fn is_waiting(&self, now: Instant) -> bool {
         self.backoff.waiting(now).next().is_some()
     }
 
     /// Returns the entries that are not due.
-    #[must_use]
-    pub fn skipped(&self, now: Instant) -> BTreeSet<OsString> {
+    pub(crate) fn skipped(&self, now: Instant) -> BTreeSet<OsString> {
         self.backoff.waiting(now).cloned().collect()
     }
 }
@@ -59,8 +57,7 @@ impl Default for BlockedEntries {
 
 /// Returns the message of an event about an entry that cannot be removed. Tenants choose the names
 /// in the path: control characters are replaced.
-#[must_use]
-pub fn text(pool: &PoolName, node: &NodeName, obstacle: &Obstacle) -> String {
+pub(crate) fn text(pool: &PoolName, node: &NodeName, obstacle: &Obstacle) -> String {
     let Obstacle { path, errno } = obstacle;
     let advice = obstacle.advice().map_or(String::new(), |advice| format!(" ({advice})"));
     let path = path.display().to_string().replace(char::is_control, "\u{fffd}");

@@ -28,7 +28,7 @@ pub struct Condition {
 
 impl Condition {
     /// Records changes of the pools.
-    pub fn take(&mut self, changes: &[Change], now: Timestamp) {
+    pub(crate) fn take(&mut self, changes: &[Change], now: Timestamp) {
         if changes.is_empty() {
             return;
         }
@@ -44,8 +44,7 @@ impl Condition {
 
     /// Returns the condition to write on the Node with this uid. Returns nothing if the Node has
     /// it.
-    #[must_use]
-    pub fn to_write(&self, node: &str, now: Timestamp, at: Instant) -> Option<Value> {
+    pub(crate) fn to_write(&self, node: &str, now: Timestamp, at: Instant) -> Option<Value> {
         let since = self.since?;
         let is_written = self.written.as_deref() == Some(node);
         if is_written || self.retry.is_some_and(|retry| at < retry) {
@@ -66,12 +65,12 @@ impl Condition {
     }
 
     /// Records that the Node with this uid has the condition.
-    pub fn written(&mut self, node: String) {
+    pub(crate) fn written(&mut self, node: String) {
         (self.written, self.retry) = (Some(node), None);
     }
 
     /// Records that a write failed.
-    pub fn failed(&mut self, at: Instant) {
+    pub(crate) fn failed(&mut self, at: Instant) {
         self.retry = at.checked_add(RETRY);
     }
 

@@ -5,6 +5,7 @@
 use crate::context::Context;
 use crate::snapshot::Confirmations;
 use crate::upkeep::condition::Condition;
+use crate::upkeep::unless;
 use fastrak_api::names;
 use fastrak_api::pool::PoolName;
 use fastrak_api::reason::EventReason;
@@ -22,27 +23,23 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// Checks the pools at intervals until shutdown is requested. Opens `gate` after the first check.
-pub async fn run(
+pub(crate) async fn run(
     context: Arc<Context>,
     gate: CancellationToken,
     shutdown: Shutdown,
 ) -> Result<(), Infallible> {
-    tokio::select! {
-        biased;
-        () = shutdown.requested() => return Ok(()),
-        () = identify(&context) => {}
+    if unless(&shutdown, identify(&context)).await.is_none() {
+        return Ok(());
     }
     let mut condition = Condition::default();
     check(&context, &mut condition).await;
     gate.cancel();
-    loop {
+    report(&context, &mut condition).await;
+    while unless(&shutdown, tokio::time::sleep(INTERVAL)).await.is_some() {
+        check(&context, &mut condition).await;
         report(&context, &mut condition).await;
-        tokio::select! {
-            biased;
-            () = shutdown.requested() => return Ok(()),
-            () = tokio::time::sleep(INTERVAL) => check(&context, &mut condition).await,
-        }
     }
+    Ok(())
 }
 
 /// Reads the cluster ID. No pool is opened without it.

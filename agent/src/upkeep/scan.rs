@@ -26,7 +26,7 @@ use std::time::Duration;
 const NAMED: usize = 5;
 
 /// Scans at intervals, and when woken, until shutdown is requested.
-pub async fn run(
+pub(crate) async fn run(
     context: Arc<Context>,
     interval: Duration,
     shutdown: Shutdown,
@@ -187,9 +187,9 @@ fn report_missing(context: &Context, known: &[VolumeId], contents: &[Content]) {
         context.metrics.pools.missing.set(&content.pool, missing.len());
         for volume in missing {
             let text = format!(
-                "its directory is not in pool {} on node {}; restore it from a backup, or delete the \
-                 claim and create it again",
-                content.pool, context.node
+                "the directory of volume {} is not in pool {} on node {}; restore it from a backup, or \
+                 delete the claim and create it again",
+                volume.name, content.pool, context.node
             );
             context.warn(&volume, EventReason::VolumeDataMissing, &text);
         }

@@ -8,6 +8,7 @@
 use crate::context::Context;
 use crate::eviction;
 use crate::upkeep::blocked::{self, BlockedEntries};
+use crate::upkeep::unless;
 use fastrak_api::reason::EventReason;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::shutdown::Shutdown;
@@ -41,7 +42,11 @@ pub struct Emptying {
 
 /// Empties the trash at intervals, and when woken, until shutdown is requested. Restorable volumes
 /// may hold `percent` of a pool.
-pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Result<(), Infallible> {
+pub(crate) async fn run(
+    context: Arc<Context>,
+    percent: u8,
+    shutdown: Shutdown,
+) -> Result<(), Infallible> {
     let mut wait = AT_FIRST;
     let mut emptying = Emptying::new(percent, WORK.into());
     loop {
@@ -54,10 +59,9 @@ pub async fn run(context: Arc<Context>, percent: u8, shutdown: Shutdown) -> Resu
         wait = INTERVAL;
         emptying.begin(is_due);
         while let Some(worked) = emptying.step(&context).await {
-            tokio::select! {
-                biased;
-                () = shutdown.requested() => return Ok(()),
-                () = tokio::time::sleep(worked.saturating_mul(REST)) => {}
+            let pause = tokio::time::sleep(worked.saturating_mul(REST));
+            if unless(&shutdown, pause).await.is_none() {
+                return Ok(());
             }
         }
     }
@@ -131,13 +135,10 @@ async fn remove(
         let states = store.empty_trash(budget, &skipped);
         Ok((states, start.elapsed()))
     };
-    let (states, worked) = match context.on_disk(work).await {
-        Ok(done) => done,
-        Err(error) => {
-            tracing::warn!(error = %Chain(&error), "could not empty the trash");
-            return None;
-        }
-    };
+    let done = context.on_disk(work).await.inspect_err(|error| {
+        tracing::warn!(error = %Chain(error), "could not empty the trash");
+    });
+    let (states, worked) = done.ok()?;
     let mut more = false;
     for state in states {
         more |= state.more;

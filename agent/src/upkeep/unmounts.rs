@@ -5,6 +5,7 @@
 //! after a few seconds.
 
 use crate::context::Context;
+use crate::upkeep::unless;
 use fastrak_runtime::shutdown::Shutdown;
 use fastrak_store::host::calls::MountWatch;
 use rustix::io::Errno;
@@ -61,10 +62,10 @@ impl Watched {
 }
 
 /// Wakes work until shutdown is requested.
-pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
+pub(crate) async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infallible> {
     let mut watched = Watched::default();
-    loop {
-        let step = async {
+    let steps = async {
+        loop {
             tokio::select! {
                 () = context.unmounts.added() => {}
                 () = watched.changed() => {}
@@ -76,13 +77,10 @@ pub async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(), Infall
             let rest = began.elapsed().saturating_mul(REST).clamp(GATHER, LONGEST_REST);
             tokio::time::sleep(rest).await;
             watched.follow(&context);
-        };
-        tokio::select! {
-            biased;
-            () = shutdown.requested() => return Ok(()),
-            () = step => {}
         }
-    }
+    };
+    unless(&shutdown, steps).await;
+    Ok(())
 }
 
 /// Reads the list of mounts and wakes the work that waits for volumes that are not in it.

@@ -21,7 +21,7 @@ use fastrak_runtime::chain::Chain;
 const READ_AT_ONCE: usize = 50;
 
 /// Reads some of the claims that the watch lacks, and queues their volumes.
-pub async fn read_claims(context: &Context) {
+pub(crate) async fn read_claims(context: &Context) {
     let is_bound = |volume: &Volume| is_bound_here(volume, &context.node);
     for (id, owner) in context.snapshot.unwatched(is_bound, READ_AT_ONCE) {
         if let Err(error) = read(context, &id, &owner).await {

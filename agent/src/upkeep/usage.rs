@@ -7,6 +7,7 @@
 
 use crate::context::Context;
 use crate::metrics::capacity::OfVolume;
+use crate::upkeep::unless;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
@@ -36,22 +37,19 @@ struct Step {
 }
 
 /// Measures all volumes at intervals until shutdown is requested.
-pub async fn run(
+pub(crate) async fn run(
     context: Arc<Context>,
     interval: Duration,
     shutdown: Shutdown,
 ) -> Result<(), Infallible> {
-    loop {
-        let next = async {
+    let rounds = async {
+        loop {
             round(&context).await;
             tokio::time::sleep(interval).await;
-        };
-        tokio::select! {
-            biased;
-            () = shutdown.requested() => return Ok(()),
-            () = next => {}
         }
-    }
+    };
+    unless(&shutdown, rounds).await;
+    Ok(())
 }
 
 async fn round(context: &Context) {
@@ -65,13 +63,10 @@ async fn round(context: &Context) {
 }
 
 async fn pool_usages(context: &Context) -> Vec<PoolUsage> {
-    match context.on_disk(|store| Ok(store.pool_usages())).await {
-        Ok(usages) => usages,
-        Err(error) => {
-            tracing::warn!(error = %Chain(&error), "could not read the usage of the pools");
-            Vec::new()
-        }
-    }
+    let usages = context.on_disk(|store| Ok(store.pool_usages())).await.inspect_err(|error| {
+        tracing::warn!(error = %Chain(error), "could not read the usage of the pools");
+    });
+    usages.unwrap_or_default()
 }
 
 /// Measures these volumes, with a pause after each step.

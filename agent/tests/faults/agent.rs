@@ -36,7 +36,7 @@ use futures::FutureExt;
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -114,7 +114,7 @@ impl Agent {
             own_hostname: OwnHostname::default(),
             unmounts: Unmounts::default(),
             unfinished: Unfinished::new(Arc::clone(&clock)),
-            identity: Mutex::new(CLUSTER.to_owned()),
+            identity: CLUSTER.to_owned().into(),
             clock,
             disk_thread: DiskThread::Callers,
         };

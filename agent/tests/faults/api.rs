@@ -5,7 +5,7 @@ use crate::agent::{With, Witness};
 use crate::cluster::{CLUSTER, Cluster, NAMESPACE_CREATED, NODE};
 use crate::faults::Verb;
 use crate::machine::{FaultyMachine, Moved};
-use fastrak_agent::cluster::identity::NamespaceView;
+use fastrak_agent::cluster::NamespaceView;
 use fastrak_agent::cluster::{Answer, Changed, ClaimState, ClaimStatus, ClusterError};
 use fastrak_agent::snapshot::growth::Growth;
 use fastrak_agent::snapshot::volume::Volume;

@@ -76,7 +76,7 @@ pub(crate) fn problems(disk: &Disk, place: Ino) -> Vec<String> {
     // A restorable volume keeps its project. Its limit is set again when it is restored.
     let trash = disk.find(place, OsStr::new(layout::TRASH)).map(|trash| &disk.see(trash).node);
     let trashed = trash.and_then(|node| node.entries()).into_iter().flatten();
-    for (name, dir) in trashed.filter(|(name, _)| layout::restorable(name).is_some()) {
+    for (name, dir) in trashed.filter(|(name, _)| layout::volume(name).is_some()) {
         let Some((_, identity)) = record(disk, *dir) else { continue };
         let Some(QuotaGroup::Project(number)) = identity.limit else { continue };
         limits.remove(&number);

@@ -18,6 +18,8 @@ pub enum Mode {
     AddressPool,
     /// It gets the addresses of the nodes on which its ports are free.
     NodeIp,
+    /// Another load balancer of a certain class serves it.
+    Class,
     /// It gets no address.
     None,
 }
@@ -50,6 +52,15 @@ const ADDRESSES: Row = Row {
     annotations: KEEP_INLETS_AWAY,
     class: Some(names::ADDRESS_CLASS),
     manager: Some(names::MANAGER_ADDRESSES),
+    carries: Carries::EVERYTHING,
+};
+
+/// What the modes that give no address have in common.
+const NOTHING: Row = Row {
+    name: "",
+    annotations: KEEP_INLETS_AWAY,
+    class: None,
+    manager: None,
     carries: Carries::EVERYTHING,
 };
 
@@ -100,8 +111,8 @@ pub const EVERYBODY: &str = "0.0.0.0/0";
 impl Mode {
     /// All modes. Of several modes with one field manager the first is assumed for a Service without
     /// a record: `auto` keeps all addresses.
-    pub const ALL: [Self; 5] =
-        [Self::Inlets, Self::Auto, Self::AddressPool, Self::NodeIp, Self::None];
+    pub const ALL: [Self; 6] =
+        [Self::Inlets, Self::Auto, Self::AddressPool, Self::NodeIp, Self::Class, Self::None];
 
     /// Returns the row of the mode.
     #[must_use]
@@ -123,14 +134,10 @@ impl Mode {
             Self::Auto => Row { name: "auto", ..ADDRESSES },
             Self::AddressPool => Row { name: "address-pool", ..ADDRESSES },
             Self::NodeIp => Row { name: "node-ip", ..ADDRESSES },
+            // The other load balancer knows what it can carry.
+            Self::Class => Row { name: "class", ..NOTHING },
             // A Service without an address leaves nothing to carry.
-            Self::None => Row {
-                name: "none",
-                annotations: KEEP_INLETS_AWAY,
-                class: None,
-                manager: None,
-                carries: Carries::EVERYTHING,
-            },
+            Self::None => Row { name: "none", ..NOTHING },
         }
     }
 
@@ -198,9 +205,11 @@ impl<'a> Demands<'a> {
         let ranges = spec.and_then(|spec| spec.load_balancer_source_ranges.as_deref());
         let ranges = ranges.unwrap_or_default().iter().map(|range| range.as_str());
         let address = spec.and_then(|spec| spec.load_balancer_ip.as_deref());
+        let addresses = metadata.and_then(|it| it.annotation(names::LOAD_BALANCER_IPS));
+        let mut requested = address.into_iter().chain(addresses);
         Self {
             has_source_ranges: are_restrictive(annotated) || are_restrictive(ranges),
-            has_address: !address.unwrap_or_default().is_empty(),
+            has_address: requested.any(|text| !text.is_empty()),
             ports: spec.and_then(|spec| spec.ports.as_deref()).unwrap_or_default(),
         }
     }
@@ -249,10 +258,11 @@ impl Unsupported {
     pub fn of_mode(self, mode: Mode) -> String {
         match self {
             Self::SourceRanges => format!("{mode} ignores spec.loadBalancerSourceRanges"),
-            Self::RequestedAddress => format!("{mode} ignores spec.loadBalancerIP"),
-            Self::Protocol(..) | Self::ReservedPort(_) => {
-                format!("{mode} cannot carry it, {self}")
+            Self::RequestedAddress => format!("{mode} ignores the requested address"),
+            Self::Protocol(port, protocol) => {
+                format!("{mode} cannot carry port {port}/{protocol}")
             }
+            Self::ReservedPort(port) => format!("{mode} uses port {port} itself"),
         }
     }
 }
@@ -261,7 +271,7 @@ impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SourceRanges => f.write_str("spec.loadBalancerSourceRanges"),
-            Self::RequestedAddress => f.write_str("spec.loadBalancerIP"),
+            Self::RequestedAddress => f.write_str("the requested address"),
             Self::Protocol(port, protocol) => write!(f, "port {port} is {protocol}"),
             Self::ReservedPort(port) => write!(f, "port {port} is the tunnel's own"),
         }

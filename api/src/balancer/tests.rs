@@ -152,6 +152,13 @@ fn inlets_carries_neither_source_ranges_nor_a_requested_address() {
     assert_eq!(annotated("10.0.0.0/8,172.16.0.0/12"), Some(Unsupported::SourceRanges));
     assert_eq!(annotated("10.0.0.0/8,0.0.0.0/0"), Some(Unsupported::RequestedAddress));
     assert_eq!(annotated(""), Some(Unsupported::RequestedAddress));
+    let requests = |addresses: &str| {
+        let annotations = serde_json::json!({names::LOAD_BALANCER_IPS: addresses});
+        view(&serde_json::json!({"metadata": {"annotations": annotations}}))
+            .unsupported(Mode::Inlets)
+    };
+    assert_eq!(requests("192.0.2.1,2001:db8::1"), Some(Unsupported::RequestedAddress));
+    assert_eq!(requests(""), None);
 }
 
 #[test]

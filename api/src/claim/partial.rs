@@ -1,10 +1,8 @@
 //! The wire form of a claim, limited to the fields that fastrak reads. [`super::Claim`] is what is
 //! read from it.
 
-use crate::object::{Mapping, Metadata, Pairs, Text, pairs, text, texts};
+use crate::object::{Mapping, Metadata, Pairs, Text};
 use crate::selector::Requirement;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, VolumeResourceRequirements};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use std::borrow::Cow;
@@ -205,52 +203,4 @@ impl fmt::Display for DataSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind.as_str(), self.name.as_str())
     }
-}
-
-impl<'a> PartialClaim<'a> {
-    /// Borrows the parts of a client's object.
-    #[must_use]
-    pub fn of(claim: &'a PersistentVolumeClaim) -> Self {
-        let spec = claim.spec.as_ref().map(|spec| ClaimSpec {
-            storage_class_name: text(&spec.storage_class_name),
-            volume_name: text(&spec.volume_name),
-            access_modes: texts(&spec.access_modes),
-            volume_mode: text(&spec.volume_mode),
-            selector: spec.selector.as_ref().map(selector_of),
-            data_source: spec.data_source.as_ref().map(|source| {
-                Mapping(DataSource { kind: (&source.kind).into(), name: (&source.name).into() })
-            }),
-            data_source_ref: spec.data_source_ref.as_ref().map(|source| {
-                Mapping(DataSource { kind: (&source.kind).into(), name: (&source.name).into() })
-            }),
-            volume_attributes_class_name: text(&spec.volume_attributes_class_name),
-            resources: spec.resources.as_ref().map(resources_of),
-        });
-        let status = claim.status.as_ref();
-        Self {
-            metadata: Some(Mapping(Metadata::of(&claim.metadata))),
-            spec: spec.map(Mapping),
-            status: status.map(|status| Mapping(ClaimStatus { phase: text(&status.phase) })),
-        }
-    }
-}
-
-fn selector_of(selector: &LabelSelector) -> Mapping<Selector<'_>> {
-    let expressions = selector.match_expressions.as_ref().map(|all| {
-        let expressions = all.iter().map(|expression| Expression {
-            key: (&expression.key).into(),
-            operator: (&expression.operator).into(),
-            values: texts(&expression.values),
-        });
-        expressions.collect()
-    });
-    let match_labels = pairs(&selector.match_labels);
-    Mapping(Selector { match_labels, match_expressions: expressions })
-}
-
-fn resources_of(resources: &VolumeResourceRequirements) -> Mapping<Resources<'_>> {
-    let requests = resources.requests.as_ref().map(|all| Requests {
-        storage: all.get("storage").map(|size| Amount(Cow::Borrowed(&size.0))),
-    });
-    Mapping(Resources { requests })
 }

@@ -1,4 +1,4 @@
-//! Reads a claim, the same from the text of a review or a watch as from a client's object.
+//! Reads a claim.
 
 use super::{Claim, ClaimSpec, ClassChoice, PartialClaim, RestoreRequest};
 use crate::names::{self, kubernetes};
@@ -10,10 +10,10 @@ use k8s_openapi::jiff::Timestamp;
 const MODES: usize = 8;
 
 impl Claim {
-    /// Reads the object of a client.
-    #[must_use]
-    pub fn read(claim: &PersistentVolumeClaim) -> Self {
-        Self::of(&PartialClaim::of(claim))
+    /// Reads the object of a client by its text, like the object of a review or a watch.
+    pub fn read(claim: &PersistentVolumeClaim) -> Result<Self, serde_json::Error> {
+        let text = serde_json::to_string(claim)?;
+        serde_json::from_str(&text).map(|claim| Self::of(&claim))
     }
 
     /// Reads a claim by its parts.

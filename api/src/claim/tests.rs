@@ -5,7 +5,7 @@ use crate::selector::{Operator, Requirement};
 fn claim(json: serde_json::Value) -> Claim {
     let text = json.to_string();
     let shape: PartialClaim<'_> = serde_json::from_str(&text).unwrap();
-    let read = Claim::read(&serde_json::from_value(json).unwrap());
+    let read = Claim::read(&serde_json::from_value(json).unwrap()).unwrap();
     assert_eq!(Claim::of(&shape), read);
     read
 }

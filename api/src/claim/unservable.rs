@@ -14,30 +14,19 @@ pub enum Unservable {
     Block,
     /// An access mode that no local volume can have.
     #[error(
-        "access mode {mode} is not served: the data is on one node; use ReadWriteOnce or a network \
+        "access mode {0} is not served: the data is on one node; use ReadWriteOnce or a network \
          filesystem"
     )]
-    AccessMode {
-        /// The mode.
-        mode: String,
-    },
+    AccessMode(String),
     /// A claim or a snapshot as the data source.
-    #[error(
-        "dataSource {source_name} is not served: volumes start empty; remove it and copy the data"
-    )]
-    DataSource {
-        /// The source.
-        source_name: String,
-    },
+    #[error("dataSource {0} is not served: volumes start empty; remove it and copy the data")]
+    DataSource(String),
     /// A data source for a volume populator that has not taken up the claim.
     #[error(
-        "dataSource {source_name} is for a volume populator, and none has taken up the claim; install \
+        "dataSource {0} is for a volume populator, and none has taken up the claim; install \
          the one for this kind, or remove dataSource"
     )]
-    NoPopulator {
-        /// The source.
-        source_name: String,
-    },
+    NoPopulator(String),
     /// A label selector.
     #[error(
         "spec.selector is not served: a new volume has no labels; remove it, or create a PersistentVolume"
@@ -58,12 +47,12 @@ impl Claim {
         }
         let local = |mode: &&String| !matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod");
         if let Some(mode) = self.access_modes.iter().find(local) {
-            return Err(Unservable::AccessMode { mode: mode.clone() });
+            return Err(Unservable::AccessMode(mode.clone()));
         }
-        if let Some(source_name) = self.data_source.clone() {
+        if let Some(source) = self.data_source.clone() {
             return Err(match self.is_populators() {
-                true => Unservable::NoPopulator { source_name },
-                false => Unservable::DataSource { source_name },
+                true => Unservable::NoPopulator(source),
+                false => Unservable::DataSource(source),
             });
         }
         if self.has_selector {

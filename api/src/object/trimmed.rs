@@ -165,7 +165,7 @@ mod tests {
         let trimmed = claim(&object().to_string()).unwrap();
         let mut whole: PersistentVolumeClaim = serde_json::from_value(object()).unwrap();
         whole.metadata.managed_fields = None;
-        assert_eq!(Claim::read(&trimmed), Claim::read(&whole));
+        assert_eq!(Claim::read(&trimmed).unwrap(), Claim::read(&whole).unwrap());
         let labels = trimmed.metadata.labels.unwrap();
         assert_eq!(labels.keys().collect::<Vec<_>>(), ["fastrak.io/node"]);
         assert_eq!(trimmed.metadata.annotations.unwrap().len(), 1);

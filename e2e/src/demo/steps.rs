@@ -7,7 +7,7 @@ use fastrak_testkit::nodes::Outsider;
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{ControlPlane, eventually};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -117,6 +117,18 @@ impl Demo<'_> {
                 found if found == wanted => Ok(()),
                 found => bail!("{path} is {found:?}"),
             }
+        })
+        .await
+    }
+
+    /// Waits until a Service has this number of addresses, and returns them.
+    pub(super) async fn until_addresses(&self, name: &str, count: usize) -> Result<Vec<IpAddr>> {
+        eventually(PATIENCE, format!("{name} has {count} addresses"), || async {
+            let all = self.read("svc", name, ".status.loadBalancer.ingress[*].ip").await?;
+            let all: Result<Vec<_>, _> = all.split_whitespace().map(str::parse).collect();
+            let all = all.context("read the addresses")?;
+            ensure!(all.len() == count, "{all:?}");
+            Ok(all)
         })
         .await
     }

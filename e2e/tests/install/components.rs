@@ -40,6 +40,26 @@ async fn quotas_adds_one_capability_to_the_agent() {
 }
 
 #[tokio::test]
+async fn inlets_adds_a_flag_to_the_webhook_and_the_right_to_delete_tunnels() {
+    let plane = or_skip!(installed().await);
+    let mut base = rendered(plane, "base").await;
+    let mut with = rendered_with(plane, "inlets").await;
+    for kind in [
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    ] {
+        with.remove(&format!("{kind:?} {:?}", names::WEBHOOK_TUNNELS)).unwrap();
+    }
+    let webhook = base.get_mut("\"Deployment\" \"fastrak-webhook\"").unwrap();
+    let env = webhook.pointer_mut("/spec/template/spec/containers/0/env").unwrap();
+    let flag = json!({"name": "FASTRAK_TUNNEL_CLEANUP_AFTER", "value": "60"});
+    env.as_array_mut().unwrap().push(flag);
+    assert_eq!(base, with);
+}
+
+#[tokio::test]
 async fn imports_adds_one_mount_to_the_agent_and_a_class() {
     let plane = or_skip!(installed().await);
     let (mut base, mut imports) =
@@ -115,7 +135,7 @@ async fn metrics_auth_adds_a_tls_port_and_its_rights_to_both_programs() {
 }
 
 /// The components that can be combined.
-const COMPONENTS: [&str; 7] = [
+const COMPONENTS: [&str; 8] = [
     "quotas",
     "imports",
     "metrics-auth",
@@ -123,6 +143,7 @@ const COMPONENTS: [&str; 7] = [
     "not-default",
     "class-names",
     "addresses",
+    "inlets",
 ];
 
 #[tokio::test]

@@ -6,3 +6,4 @@ mod base;
 mod components;
 mod rights;
 mod speaker;
+mod tunnels;

@@ -24,11 +24,12 @@ use kube::api::{ApiResource, DeleteParams, PostParams};
 use std::collections::BTreeSet;
 
 /// The documented differences without cases: the first is tested by
-/// [`a_missing_default_class_is_set`], the second by [`an_existing_volume_is_ignored`], the third
-/// follows from what policies can do.
-const OTHER_DIFFERENCES: [&str; 3] = [
+/// [`a_missing_default_class_is_set`], the second by [`an_existing_volume_is_ignored`], the third by
+/// [`a_chosen_class_is_not_set`], the fourth follows from what policies can do.
+const OTHER_DIFFERENCES: [&str; 4] = [
     "a claim, if `local-storage` does not exist, or is another provisioner's",
     "a new claim that an existing volume fits",
+    "a Service that chooses `class=<name>`",
     "warnings and audit annotations",
 ];
 
@@ -54,6 +55,7 @@ async fn compare_services(cluster: &TestCluster, cases: &[Case], flags: &[&str])
     }
     assert!(findings.wrong.is_empty(), "{}", findings.wrong.join("\n"));
     findings.are_many(cases);
+    a_chosen_class_is_not_set(cluster).await?;
     let resource = services::resource();
     the_webhook_has_nothing_to_add(cluster, &webhook, &resource, &findings.agreed).await?;
     webhook.stop().await
@@ -104,6 +106,22 @@ async fn an_existing_volume_is_ignored(cluster: &TestCluster) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Checks that only the webhook sets the class that a Service chooses.
+async fn a_chosen_class_is_not_set(cluster: &TestCluster) -> Result<()> {
+    let cases = [Case::create(services::choosing("class=example.com/x"))];
+    let results = run(cluster, &services::resource(), &cases).await?;
+    let results = results.into_iter().next().context("a result")?;
+    for left in [&results.webhook, &results.both] {
+        assert_eq!(left["spec"]["loadBalancerClass"], "example.com/x", "{left}");
+        assert_eq!(left["metadata"]["annotations"][names::BALANCER_DECISION], "class");
+    }
+    let left = &results.policies;
+    assert!(left["spec"]["loadBalancerClass"].is_null(), "{left}");
+    let record = &left["metadata"]["annotations"][names::BALANCER_DECISION];
+    assert_eq!(record, "skipped:unsupported-mode");
+    Ok(())
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn every_name_under_our_domain_is_one_of_ours() {
         names::FRONTEND,
         names::FRONTEND_CONFLICT,
         names::LOAD_BALANCER_IPS,
+        names::SHARED_ADDRESS,
         names::SERVICE_NAMESPACE,
         names::SERVICE_NAME,
         names::SERVICE_UID,
@@ -131,6 +132,7 @@ fn annotations_of_other_projects_are_spelled_correctly() {
     let known = [
         inlets::MANAGE,
         inlets::MANAGE_LEGACY,
+        inlets::PROXY_PROTO,
         kubernetes::SELECTED_NODE,
         kubernetes::DEFAULT_CLASS,
         kubernetes::STORAGE_PROVISIONER,
@@ -369,8 +371,9 @@ fn every_flag_that_is_named_anywhere_exists() {
         "Flags of the speaker",
     ];
     let known: BTreeSet<_> = known.iter().flat_map(|heading| keys(&operations, heading)).collect();
-    // Flags of the kubelet and of btrfs.
-    let others = ["--root-dir", "--simple"];
+    // Flags of the kubelet, of btrfs, of k3s, of MetalLB and of kube-controller-manager.
+    let others =
+        ["--root-dir", "--simple", "--disable", "--lb-class", "--node-monitor-grace-period"];
     for file in documents() {
         let named = quoted(&file.text).into_iter().filter(|text| text.starts_with("--"));
         for name in named.map(|text| text.split([' ', '=']).next().unwrap_or(text)) {

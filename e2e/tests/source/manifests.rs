@@ -1,5 +1,5 @@
-//! The manifests of `deploy/base` and `deploy/addresses` as texts: the types, fields and names of all
-//! objects.
+//! The manifests of `deploy/base`, `deploy/addresses` and `deploy/inlets` as texts: the types, fields
+//! and names of all objects.
 //!
 //! `e2e/tests/install` and `e2e/tests/policies` apply them to a real API server.
 
@@ -34,9 +34,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The folders of the manifests.
-const FOLDERS: [&str; 2] = ["deploy/base", "deploy/addresses"];
+const FOLDERS: [&str; 3] = ["deploy/base", "deploy/addresses", "deploy/inlets"];
 
-/// Returns the objects of `deploy/base` and `deploy/addresses` with their files.
+/// Returns the objects of these folders with their files.
 fn objects() -> Vec<(String, Value)> {
     let files = FOLDERS.into_iter().flat_map(tree::below);
     let files = files.filter(|file| !file.path.ends_with("kustomization.yaml"));
@@ -180,8 +180,8 @@ fn the_kustomization_lists_every_file() {
     assert_eq!(listed, there);
 }
 
-/// The objects of `deploy/base` and `deploy/addresses`.
-const OBJECTS: [(&str, &str); 56] = [
+/// The objects of these folders.
+const OBJECTS: [(&str, &str); 60] = [
     ("Namespace", names::NAMESPACE),
     ("Namespace", names::PROBE_NAMESPACE),
     ("StorageClass", names::CLASS_DEFAULT),
@@ -238,6 +238,10 @@ const OBJECTS: [(&str, &str); 56] = [
     ("RoleBinding", names::WEBHOOK_ADDRESSES),
     ("ValidatingAdmissionPolicy", names::WEBHOOK_SERVICE_STATUS_POLICY),
     ("ValidatingAdmissionPolicyBinding", names::WEBHOOK_SERVICE_STATUS_POLICY),
+    ("ClusterRole", names::WEBHOOK_TUNNELS),
+    ("ClusterRoleBinding", names::WEBHOOK_TUNNELS),
+    ("ValidatingAdmissionPolicy", names::WEBHOOK_TUNNELS),
+    ("ValidatingAdmissionPolicyBinding", names::WEBHOOK_TUNNELS),
 ];
 
 #[test]

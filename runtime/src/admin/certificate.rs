@@ -8,7 +8,6 @@ use crate::chain::Chain;
 use crate::ready::Remark;
 use crate::tls::Slot;
 use std::convert::Infallible;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,27 +28,15 @@ pub(super) struct CertificateDirectory {
     pub(super) remark: Remark,
 }
 
-/// The content of the directory, or why it cannot be read.
-#[derive(Debug, PartialEq, Eq)]
-enum Content {
-    Pair { cert_pem: String, key_pem: String },
-    Unreadable(String),
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("could not read {path}", path = path.display())]
-struct ReadError {
-    path: PathBuf,
-    #[source]
-    source: io::Error,
-}
+/// The certificate and the key in the directory, or why they cannot be read.
+type Content = Result<[String; 2], String>;
 
 impl CertificateDirectory {
     /// Reloads the certificate on change. Never returns.
     pub(super) async fn run(self) -> Infallible {
         let mut last = None;
         loop {
-            let content = Content::of(&self.path).await;
+            let content = read(&self.path).await;
             if last.as_ref() != Some(&content) {
                 self.load(&content);
                 last = Some(content);
@@ -59,12 +46,9 @@ impl CertificateDirectory {
     }
 
     fn load(&self, content: &Content) {
-        let loaded = match content {
-            Content::Pair { cert_pem, key_pem } => {
-                self.slot.set(cert_pem, key_pem).map_err(|error| Chain(&error).to_string())
-            }
-            Content::Unreadable(reason) => Err(reason.clone()),
-        };
+        let loaded = content.clone().and_then(|[cert_pem, key_pem]| {
+            self.slot.set(&cert_pem, &key_pem).map_err(|error| Chain(&error).to_string())
+        });
         match loaded {
             Ok(()) => {
                 self.remark.clear();
@@ -82,19 +66,11 @@ impl CertificateDirectory {
     }
 }
 
-impl Content {
-    async fn of(directory: &Path) -> Self {
-        let read = async |file| {
-            let path = directory.join(file);
-            let text = tokio::fs::read_to_string(&path).await;
-            text.map_err(|source| ReadError { path, source })
-        };
-        let pair = async {
-            Ok::<_, ReadError>(Self::Pair {
-                cert_pem: read(CERT).await?,
-                key_pem: read(KEY).await?,
-            })
-        };
-        pair.await.unwrap_or_else(|error| Self::Unreadable(Chain(&error).to_string()))
-    }
+async fn read(directory: &Path) -> Content {
+    let read = async |file| {
+        let path = directory.join(file);
+        let text = tokio::fs::read_to_string(&path).await;
+        text.map_err(|error| format!("could not read {}: {error}", path.display()))
+    };
+    Ok([read(CERT).await?, read(KEY).await?])
 }

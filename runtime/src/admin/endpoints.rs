@@ -2,7 +2,7 @@
 
 use super::METRICS_PATH;
 use super::access::{Access, Denied};
-use super::scrapes::{Scrape, ScrapeLabel, ScrapeMetrics};
+use super::scrapes::{self, ScrapeMetrics};
 use crate::chain::Chain;
 use crate::ready::{Readiness, State};
 use crate::shutdown::Shutdown;
@@ -81,8 +81,8 @@ async fn guarded_scrape(
     headers: HeaderMap,
 ) -> Response {
     let checked = guarded.access.check(&headers).await;
-    let outcome = Scrape::of(&checked);
-    guarded.scrapes.get_or_create(&ScrapeLabel { outcome }).inc();
+    let outcome = scrapes::outcome(&checked);
+    guarded.scrapes.get_or_create(&[("outcome", outcome)]).inc();
     match checked {
         Ok(()) => encoded(&guarded.registry),
         Err(denied) => refusal(&denied),

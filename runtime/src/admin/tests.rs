@@ -220,6 +220,6 @@ async fn idle_connections_do_not_block_requests() {
 #[tokio::test]
 async fn the_error_of_an_address_in_use_names_the_address() {
     let running = start().await;
-    let error = bind(&args(running.address)).await.unwrap_err();
+    let error = bind(&args(running.address)).await.map(drop).unwrap_err();
     assert!(error.to_string().contains(&running.address.to_string()), "{error}");
 }

@@ -161,7 +161,7 @@ async fn a_proxy_is_refused_and_named() {
     let text = kubeconfig("https://127.0.0.1:6443");
     let text = text.replace("insecure-skip", "proxy-url: 'http://proxy:3128', insecure-skip");
     let error = from_kubeconfig_text(&text).await.map(drop).unwrap_err();
-    assert!(matches!(&error, ClientError::Proxy { proxy } if proxy == "http://proxy:3128"));
+    assert!(matches!(&error, ClientError::Proxy(proxy) if proxy == "http://proxy:3128"));
 }
 
 #[test]

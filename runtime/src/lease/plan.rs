@@ -8,27 +8,24 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// The content of a Lease that shows whether it was renewed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub(super) struct Record {
     /// The identity of the holder; none if the Lease was released.
-    pub holder: Option<String>,
+    pub(super) holder: Option<String>,
     /// The renewal time of the holder, which is only compared for equality.
-    pub renewed: Option<MicroTime>,
-    /// The number of transitions between holders.
-    pub transitions: i32,
+    pub(super) renewed: Option<MicroTime>,
+    pub(super) transitions: i32,
 }
 
 /// A record and the time since which it has been observed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Observed {
-    /// The record.
-    pub record: Record,
-    /// When the record was first observed.
-    pub since: Instant,
+pub(super) struct Observed {
+    pub(super) record: Record,
+    pub(super) since: Instant,
 }
 
 /// The next step of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Create the Lease, which does not exist.
     Create,
     /// Take the Lease, which was released or has expired.
@@ -41,8 +38,7 @@ pub enum Step {
 
 impl Record {
     /// Returns the record of a Lease.
-    #[must_use]
-    pub fn read(lease: &Lease) -> Self {
+    pub(super) fn read(lease: &Lease) -> Self {
         let spec = lease.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.clone());
         Self {
@@ -54,8 +50,7 @@ impl Record {
 }
 
 /// Returns the observation after `record` was read at `now`.
-#[must_use]
-pub fn observe(seen: Option<Observed>, record: Record, now: Instant) -> Observed {
+pub(super) fn observe(seen: Option<Observed>, record: Record, now: Instant) -> Observed {
     match seen {
         Some(seen) if seen.record == record => seen,
         Some(_) | None => Observed { record, since: now },
@@ -63,8 +58,7 @@ pub fn observe(seen: Option<Observed>, record: Record, now: Instant) -> Observed
 }
 
 /// Returns the next step. A Lease expires `duration` after its last renewal.
-#[must_use]
-pub fn plan(seen: Option<&Observed>, me: &str, duration: Duration, now: Instant) -> Step {
+pub(super) fn plan(seen: Option<&Observed>, me: &str, duration: Duration, now: Instant) -> Step {
     let Some(Observed { record, since }) = seen else { return Step::Create };
     match record.holder.as_deref() {
         None => Step::Take,
@@ -77,21 +71,18 @@ pub fn plan(seen: Option<&Observed>, me: &str, duration: Duration, now: Instant)
 }
 
 /// Returns how long a candidate leads after it sent a renewal.
-#[must_use]
-pub fn leads_for(duration: Duration) -> Duration {
+pub(super) fn leads_for(duration: Duration) -> Duration {
     duration * 2 / 3
 }
 
 /// Returns the interval between renewals.
-#[must_use]
-pub fn renew_interval(duration: Duration) -> Duration {
+pub(super) fn renew_interval(duration: Duration) -> Duration {
     duration / 3
 }
 
 /// Returns the interval at which other candidates read the Lease. It is short, so that a release is
 /// noticed soon.
-#[must_use]
-pub fn read_interval(duration: Duration) -> Duration {
+pub(super) fn read_interval(duration: Duration) -> Duration {
     duration / 10
 }
 

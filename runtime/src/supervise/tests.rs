@@ -63,7 +63,7 @@ async fn an_early_return_shuts_down_and_names_the_task() {
     supervisor.spawn("waits", until(shutdown.clone()));
     supervisor.spawn("early", async { Ok::<_, Infallible>(()) });
     let error = within_deadline(supervisor.run(shutdown.clone(), LONG)).await.unwrap_err();
-    assert!(matches!(error, SuperviseError::EndedEarly { name: "early" }), "{error:?}");
+    assert!(matches!(error, SuperviseError::EndedEarly("early")), "{error:?}");
     assert!(shutdown.is_requested());
 }
 
@@ -121,7 +121,7 @@ async fn a_failure_during_shutdown_is_returned() {
     });
     shutdown.request();
     let error = within_deadline(supervisor.run(shutdown, LONG)).await.unwrap_err();
-    assert!(matches!(error, SuperviseError::Failed { name: "saves", .. }), "{error:?}");
+    assert!(matches!(error, SuperviseError::Failed("saves", _)), "{error:?}");
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn an_early_return_of_a_companion_shuts_down() {
     supervisor.spawn("waits", until(shutdown.clone()));
     supervisor.spawn_companion("companion", async { Ok::<_, Infallible>(()) });
     let error = within_deadline(supervisor.run(shutdown, LONG)).await.unwrap_err();
-    assert!(matches!(error, SuperviseError::EndedEarly { name: "companion" }), "{error:?}");
+    assert!(matches!(error, SuperviseError::EndedEarly("companion")), "{error:?}");
 }
 
 #[tokio::test]

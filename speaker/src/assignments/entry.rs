@@ -130,10 +130,10 @@ impl Entry {
         self.answers() && self.assignment.standby.is_some()
     }
 
-    /// Returns the holder if it leaves probes unanswered.
-    pub(super) fn silent_holder(&self) -> Option<&NodeName> {
+    /// Returns the holder if it leaves probes unanswered at `now`.
+    pub(super) fn silent_holder(&self, now: Instant) -> Option<&NodeName> {
         let Part::Observe(monitor) = &self.part else { return None };
-        monitor.is_silent().then_some(&self.assignment.holder)
+        monitor.is_silent(now).then_some(&self.assignment.holder)
     }
 
     /// Forgets what was observed before the network task silenced all addresses, after the list `number` was

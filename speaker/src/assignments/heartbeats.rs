@@ -39,9 +39,7 @@ impl Heartbeats {
         let mut due = Vec::new();
         for node in silent {
             let known = self.0.get(&node);
-            let waits = known.is_some_and(|known| {
-                known.is_reading || now.saturating_duration_since(known.asked) < INTERVAL
-            });
+            let waits = known.is_some_and(|known| known.is_reading || now < known.next());
             if !waits {
                 let observed = self.0.remove(&node).and_then(|known| known.observed);
                 let heartbeat = Heartbeat { asked: now, is_reading: true, observed };
@@ -75,6 +73,15 @@ impl Heartbeats {
     }
 }
 
+impl Heartbeat {
+    /// Returns when it is read again. The read that can prove a failure is not delayed.
+    fn next(&self) -> Instant {
+        let next = self.asked + INTERVAL;
+        let proof = self.observed.as_ref().map(|observed| observed.first + UNCHANGED);
+        proof.filter(|proof| *proof > self.asked).map_or(next, |proof| proof.min(next))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,30 +90,33 @@ mod tests {
         NodeName::parse("a").unwrap()
     }
 
-    /// Reads the heartbeat every 250 ms with this latency. Returns when it has stopped.
+    /// Reads the heartbeat in steps of 10 ms, with this latency. Returns when it has stopped.
     fn stops(latency: u64, version: impl Fn(u64) -> Option<String>) -> Option<u64> {
         let (mut heartbeats, start) = (Heartbeats::default(), Instant::now());
-        let at = |millis| start + Duration::from_millis(millis);
-        (0..200).map(|step| step * 50).find(|&now| {
-            if now >= latency && (now - latency).is_multiple_of(250) {
-                heartbeats.read(&node(), Some(version(now - latency)), at(now));
+        let (at, mut reading) = (|millis| start + Duration::from_millis(millis), None);
+        (0..1000).map(|step| step * 10).find(|&now| {
+            if let Some(asked) = reading.take_if(|asked| *asked + latency <= now) {
+                heartbeats.read(&node(), Some(version(asked)), at(now));
             }
-            let _due = heartbeats.due(BTreeSet::from([node()]), at(now));
+            if !heartbeats.due(BTreeSet::from([node()]), at(now)).is_empty() {
+                reading = Some(now);
+            }
             heartbeats.stopped(&node(), at(now))
         })
     }
 
     #[test]
     fn an_unchanged_heartbeat_has_stopped() {
-        assert!(
-            stops(0, |_| Some("1".to_owned())).is_some_and(|time| (1500..=2000).contains(&time))
-        );
-        assert!(stops(0, |_| None).is_some(), "a deleted heartbeat");
+        for latency in [10, 50, 200] {
+            let stops = stops(latency, |_| Some("1".to_owned()));
+            assert_eq!(stops, Some(1500 + 2 * latency), "the first read and the last one");
+        }
+        assert!(stops(10, |_| None).is_some(), "a deleted heartbeat");
     }
 
     #[test]
     fn a_changing_heartbeat_has_not_stopped() {
-        assert_eq!(stops(0, |now| Some((now / 1000).to_string())), None);
+        assert_eq!(stops(10, |now| Some((now / 1000).to_string())), None);
     }
 
     #[test]

@@ -106,6 +106,21 @@ mod tests {
     }
 
     #[test]
+    fn an_sctp_socket_uses_its_port_on_every_address() {
+        let sctp = " ENDPT     SOCK   STY SST HBKT LPORT   UID INODE LADDRS
+       0        0 2   10  28   3868      0 41523 192.0.2.1 
+";
+        let tables = Tables { sctp: sctp.to_owned(), ..Tables::default() };
+        let listeners = Listeners::read(&tables);
+        for address in ["192.0.2.1", "192.0.2.2", "2001:db8::1"] {
+            let address = address.parse().unwrap();
+            assert!(listeners.uses(Protocol::Sctp, address, 3868), "{address}");
+            assert!(!listeners.uses(Protocol::Sctp, address, 3869), "{address}");
+            assert!(!listeners.uses(Protocol::Tcp, address, 3868), "{address}");
+        }
+    }
+
+    #[test]
     fn the_sockets_of_this_machine_are_found() {
         let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let local = udp.local_addr().unwrap();

@@ -3,6 +3,7 @@
 mod answers;
 mod failover;
 mod link;
+mod outage;
 mod rig;
 mod runs_as_a_program;
 mod segment;

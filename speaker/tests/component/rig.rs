@@ -48,7 +48,7 @@ pub(crate) struct Node {
 pub(crate) struct Rig {
     pub(crate) lan: Lan,
     pub(crate) client: Host,
-    plane: &'static ControlPlane,
+    pub(crate) plane: &'static ControlPlane,
     api: Client,
 }
 
@@ -62,9 +62,22 @@ async fn install(plane: &ControlPlane) -> Result<()> {
 impl Rig {
     pub(crate) async fn new() -> Result<Option<Self>> {
         static INSTALLED: OnceCell<()> = OnceCell::const_new();
-        let lan = or_skip!(lan().await, Ok(None));
         let plane: &ControlPlane = or_skip!(shared(Options::api_only()).await, Ok(None));
         INSTALLED.get_or_try_init(|| install(plane)).await?;
+        Self::on(plane).await
+    }
+
+    /// Uses a separate API server, which the test can stop.
+    pub(crate) async fn alone() -> Result<Option<Self>> {
+        let plane = or_skip!(ControlPlane::start(Options::api_only()).await, Ok(None));
+        // Its processes die with the test process.
+        let plane = Box::leak(Box::new(plane));
+        install(plane).await?;
+        Self::on(plane).await
+    }
+
+    async fn on(plane: &'static ControlPlane) -> Result<Option<Self>> {
+        let lan = or_skip!(lan().await, Ok(None));
         let (client, api) = (lan.host(99).await?, plane.client().await?);
         Ok(Some(Self { lan, client, plane, api }))
     }
@@ -149,6 +162,14 @@ impl Rig {
         })
         .await
         .map(drop)
+    }
+
+    /// Returns the MAC address of the station that answers for `address` now.
+    pub(crate) async fn answer(&self, address: IpAddr) -> Result<Option<String>> {
+        self.client.run("ip neighbor flush dev eth0").await?;
+        self.client.send_to(address).await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        self.client.neighbor(address).await
     }
 
     /// Waits until the client reaches `address` at a node.

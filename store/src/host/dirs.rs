@@ -27,14 +27,16 @@ impl Dir {
     }
 
     /// Opens the subdirectory `name`.
-    pub fn open(&self, name: &OsStr) -> Result<Self, HostError> {
-        let opened = self.handle.open(name, OpenMode::Directory);
-        let handle = opened.map_err(failed(Operation::Open, &self.path.join(name)))?;
-        Ok(Self { handle, path: self.path.join(name) })
+    pub fn open(&self, name: impl AsRef<OsStr>) -> Result<Self, HostError> {
+        let path = self.path.join(name.as_ref());
+        match self.handle.open(name.as_ref(), OpenMode::Directory) {
+            Ok(handle) => Ok(Self { handle, path }),
+            Err(errno) => Err(failed(Operation::Open, &path)(errno)),
+        }
     }
 
     /// Opens the subdirectory `name`. Returns `None` if it does not exist.
-    pub fn open_if_there(&self, name: &OsStr) -> Result<Option<Self>, HostError> {
+    pub fn open_if_there(&self, name: impl AsRef<OsStr>) -> Result<Option<Self>, HostError> {
         match self.open(name) {
             Ok(dir) => Ok(Some(dir)),
             Err(error) if error.is_missing() => Ok(None),
@@ -49,9 +51,9 @@ impl Dir {
     }
 
     /// Creates the subdirectory `name` with exactly `mode`, independent of the umask.
-    pub fn make(&self, name: &OsStr, mode: u32) -> Result<Self, HostError> {
-        let made = self.handle.make(name, PRIVATE);
-        made.map_err(failed(Operation::Create, &self.path.join(name)))?;
+    pub fn make(&self, name: impl AsRef<OsStr>, mode: u32) -> Result<Self, HostError> {
+        let name = name.as_ref();
+        self.handle.make(name, PRIVATE).map_err(self.failed(Operation::Create, name))?;
         let dir = self.open(name)?;
         dir.handle.permit(mode).map_err(failed(Operation::SetPermissions, &dir.path))?;
         Ok(dir)
@@ -63,32 +65,36 @@ impl Dir {
     }
 
     /// Opens the subdirectory `name`, and creates it for the owner alone if it does not exist.
-    pub fn open_or_make(&self, name: &OsStr) -> Result<Self, HostError> {
-        match self.make(name, PRIVATE) {
+    pub fn open_or_make(&self, name: impl AsRef<OsStr>) -> Result<Self, HostError> {
+        match self.make(&name, PRIVATE) {
             Err(error) if error.already_exists() => self.open(name),
             other => other,
         }
     }
 
     /// Returns the type of `name`, or `None` if it does not exist.
-    pub fn kind_of(&self, name: &OsStr) -> Result<Option<Kind>, HostError> {
-        if_there(self.handle.kind_of(name))
-            .map_err(failed(Operation::Inspect, &self.path.join(name)))
+    pub fn kind_of(&self, name: impl AsRef<OsStr>) -> Result<Option<Kind>, HostError> {
+        let name = name.as_ref();
+        if_there(self.handle.kind_of(name)).map_err(self.failed(Operation::Inspect, name))
     }
 
     /// Moves `name` into `target` as `new`. Fails with [`HostError::already_exists`] if `new`
     /// exists: the kernel refuses to replace it.
-    pub fn rename(&self, name: &OsStr, target: &Self, new: &OsStr) -> Result<(), HostError> {
-        self.handle
-            .rename(name, &*target.handle, new, OnConflict::Fail)
-            .map_err(failed(Operation::Rename, &self.path.join(name)))
+    pub fn rename(
+        &self,
+        name: impl AsRef<OsStr>,
+        target: &Self,
+        new: impl AsRef<OsStr>,
+    ) -> Result<(), HostError> {
+        let (name, new) = (name.as_ref(), new.as_ref());
+        let renamed = self.handle.rename(name, &*target.handle, new, OnConflict::Fail);
+        renamed.map_err(self.failed(Operation::Rename, name))
     }
 
     /// Moves `name` over `new` in this directory.
     pub fn replace(&self, name: &OsStr, new: &OsStr) -> Result<(), HostError> {
-        self.handle
-            .rename(name, &*self.handle, new, OnConflict::Replace)
-            .map_err(failed(Operation::Rename, &self.path.join(name)))
+        let renamed = self.handle.rename(name, &*self.handle, new, OnConflict::Replace);
+        renamed.map_err(self.failed(Operation::Rename, name))
     }
 
     /// Returns up to `limit` names, in directory order.
@@ -117,24 +123,18 @@ impl Dir {
 
     /// Removes the file `name` if it exists.
     pub fn remove_file(&self, name: &OsStr) -> Result<(), HostError> {
-        match self.handle.unlink(name) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(failed(Operation::Remove, &self.path.join(name))(errno)),
-        }
+        if_there(self.unlink(name)).map(drop).map_err(self.failed(Operation::Remove, name))
     }
 
     /// Removes the empty directory `name` if it exists.
     pub fn remove_directory(&self, name: &OsStr) -> Result<(), HostError> {
-        match self.handle.remove_empty(name) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(failed(Operation::Remove, &self.path.join(name))(errno)),
-        }
+        if_there(self.remove_empty(name)).map(drop).map_err(self.failed(Operation::Remove, name))
     }
 
     /// Opens this directory a second time and takes its exclusive lock, which is held until the
     /// returned directory is dropped. Returns `None` if another process holds the lock.
     pub fn lock(&self) -> Result<Option<Self>, HostError> {
-        let held = self.open(OsStr::new("."))?;
+        let held = self.open(".")?;
         match held.handle.lock() {
             Ok(()) => Ok(Some(held)),
             Err(Errno::WOULDBLOCK) => Ok(None),
@@ -169,6 +169,10 @@ impl Dir {
         let handle = self.handle.open(name, OpenMode::SameMount)?;
         Ok(Self { handle, path: self.path.join(name) })
     }
+
+    fn failed(&self, verb: Operation, name: &OsStr) -> impl Fn(Errno) -> HostError + use<> {
+        failed(verb, &self.path.join(name))
+    }
 }
 
 /// Returns the type of `path` without following a symbolic link, or `None` if it does not exist.
@@ -181,9 +185,10 @@ pub(super) fn failed(verb: Operation, path: &Path) -> impl Fn(Errno) -> HostErro
     move |errno| HostError { verb, what: what.clone(), errno }
 }
 
-fn if_there(kind: Result<Kind, Errno>) -> Result<Option<Kind>, Errno> {
-    match kind {
-        Ok(kind) => Ok(Some(kind)),
+/// Returns `None` instead of the error that an entry does not exist.
+pub(super) fn if_there<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match result {
+        Ok(value) => Ok(Some(value)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     }

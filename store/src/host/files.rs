@@ -4,7 +4,7 @@
 //! regular file.
 
 use super::calls::{Kind, OpenMode};
-use super::dirs::{Dir, failed};
+use super::dirs::{Dir, failed, if_there};
 use super::{HostError, Operation};
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
@@ -16,14 +16,11 @@ const MAX_FILE_SIZE: usize = 64 * 1024;
 const READ_SIZE: usize = 1024;
 
 /// Returns the content of the file `name`, or `None` if it does not exist.
-pub fn read(dir: &Dir, name: &OsStr) -> Result<Option<Vec<u8>>, HostError> {
-    let wrong = failed(Operation::Read, &dir.path().join(name));
+pub fn read(dir: &Dir, name: impl AsRef<OsStr>) -> Result<Option<Vec<u8>>, HostError> {
+    let wrong = failed(Operation::Read, &dir.path().join(name.as_ref()));
     // A FIFO in place of the file must not block the agent until a tenant writes to it.
-    let file = match dir.handle().open(name, OpenMode::Read) {
-        Ok(file) => file,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(errno) => return Err(wrong(errno)),
-    };
+    let opened = dir.handle().open(name.as_ref(), OpenMode::Read);
+    let Some(file) = if_there(opened).map_err(&wrong)? else { return Ok(None) };
     if file.kind().map_err(&wrong)? != Kind::File {
         return Err(wrong(Errno::INVAL));
     }
@@ -41,9 +38,9 @@ pub fn read(dir: &Dir, name: &OsStr) -> Result<Option<Vec<u8>>, HostError> {
 
 /// Creates the file `name`, which must not exist, and flushes its content to the disk. The caller
 /// syncs the directory. A crash can leave a partial file.
-pub fn create(dir: &Dir, name: &OsStr, content: &[u8]) -> Result<(), HostError> {
-    let wrong = failed(Operation::Write, &dir.path().join(name));
-    let file = dir.handle().open(name, OpenMode::New).map_err(&wrong)?;
+pub fn create(dir: &Dir, name: impl AsRef<OsStr>, content: &[u8]) -> Result<(), HostError> {
+    let wrong = failed(Operation::Write, &dir.path().join(name.as_ref()));
+    let file = dir.handle().open(name.as_ref(), OpenMode::New).map_err(&wrong)?;
     let mut rest = content;
     while !rest.is_empty() {
         let length = retry_on_intr(|| file.write(rest)).map_err(&wrong)?;
@@ -54,21 +51,19 @@ pub fn create(dir: &Dir, name: &OsStr, content: &[u8]) -> Result<(), HostError> 
 }
 
 /// Writes the file `name` and replaces an existing one atomically.
-pub fn write(dir: &Dir, name: &OsStr, content: &[u8]) -> Result<(), HostError> {
-    let temporary = temporary(name);
+pub fn write(dir: &Dir, name: impl AsRef<OsStr>, content: &[u8]) -> Result<(), HostError> {
+    let temporary = temporary(&name);
     // An earlier process may have been killed while writing. Only the agent writes here.
-    match dir.unlink(&temporary) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(failed(Operation::Write, &dir.path().join(&temporary))(errno)),
-    }
+    if_there(dir.unlink(&temporary))
+        .map_err(failed(Operation::Write, &dir.path().join(&temporary)))?;
     create(dir, &temporary, content)?;
-    dir.replace(&temporary, name)
+    dir.replace(&temporary, name.as_ref())
 }
 
 /// Returns the name of the temporary file for `name`. A killed process can leave it behind.
 #[must_use]
-pub fn temporary(name: &OsStr) -> OsString {
-    let mut temporary = name.to_owned();
+pub fn temporary(name: impl AsRef<OsStr>) -> OsString {
+    let mut temporary = name.as_ref().to_owned();
     temporary.push(".new");
     temporary
 }

@@ -259,7 +259,7 @@ impl Handle for Descriptor {
     }
 
     fn subvolume(&self) -> Result<Subvolume, Errno> {
-        quota::btrfs::subvolume(self.0.as_fd())
+        quota::btrfs::raw::subvolume(self.0.as_fd())
     }
 
     fn subvolume_uuid(&self, number: u64) -> Result<Option<[u8; 16]>, Errno> {

@@ -29,7 +29,6 @@ const EXT4: u32 = 0xEF53;
 const SHARED: u64 = 0x4654;
 
 /// Returns the ID of the quota group that the subvolume shares with its nested subvolumes.
-#[must_use]
 pub(super) const fn shared_group(number: u64) -> u64 {
     SHARED << 48 | number
 }

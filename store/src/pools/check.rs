@@ -4,33 +4,14 @@
 //! fails its check stays untouched until an administrator has fixed it.
 
 use super::error::Problem;
-use super::lock::{self, Lock};
 use super::marker::{self, Expected, MARKER, MARKER_FORMAT, Marker, MarkerState, Verdict};
-use super::probe;
-use crate::host::calls::{Machine, Statfs};
-use crate::host::{Dir, Kind, dirs, files, machine};
+use super::{OpenPool, PoolConfig, Pools, State, lock, probe};
+use crate::host::calls::Machine;
+use crate::host::{Dir, HostError, Kind, dirs, files, machine};
 use fastrak_runtime::chain::Chain;
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
-
-/// The configured directory of a pool, and what is known of it.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolDirectory<'a> {
-    /// The machine.
-    pub machine: &'a dyn Machine,
-    /// The path.
-    pub path: &'a Path,
-    /// Whether the directory must be a mount point.
-    pub require_mount: bool,
-    /// The directories of other pools, which may be inside this one.
-    pub neighbours: &'a [PathBuf],
-    /// The lock that this process already holds.
-    pub lock: Option<&'a Lock>,
-    /// Whether the filesystem was seen to support renames without replacing.
-    pub is_probed: bool,
-    /// The name of this process, shown to other agents that want the pool.
-    pub holder: &'a str,
-}
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
 
 /// The directory that mkfs creates in ext4.
 const LOST_AND_FOUND: &str = "lost+found";
@@ -38,122 +19,110 @@ const LOST_AND_FOUND: &str = "lost+found";
 /// How many names are read to decide whether a directory is empty.
 const NAMES: usize = 64;
 
-/// A directory that has passed the check.
-#[derive(Debug)]
-pub struct Opened {
-    /// The directory.
-    pub dir: Dir,
-    /// The ID of the pool.
-    pub id: String,
-    /// The type and the capacity of its filesystem.
-    pub statfs: Statfs,
-    /// The lock, if this check has taken it.
-    pub lock: Option<Lock>,
-    /// Whether this check has adopted the pool.
-    pub adopted: bool,
-    /// Whether the filesystem was seen to support renames without replacing.
-    pub probed: bool,
-}
-
-/// Checks and opens the pool. Initializes or adopts it if `expected` allows that.
-pub fn open(directory: &PoolDirectory<'_>, expected: &Expected<'_>) -> Result<Opened, Problem> {
-    if expected.cluster.is_empty() {
-        return Err(Problem::ClusterUnknown);
-    }
-    let dir = open_directory(directory)?;
-    let filesystem = machine::filesystem(&dir).map_err(Problem::Host)?;
-    if directory.require_mount && !filesystem.is_mount_point {
-        return Err(Problem::NotMounted);
-    }
-    if filesystem.statfs.read_only {
-        return Err(Problem::ReadOnly);
-    }
-    // Taken before the marker is read: two concurrent first starts would both write one.
-    let lock = lock::take(&dir, &filesystem, directory.lock)?;
-    let content = match files::read(&dir, OsStr::new(MARKER)) {
-        Ok(content) => content,
-        Err(error) => return Err(Problem::MarkerUnreadable { why: Chain(&error).to_string() }),
-    };
-    let found = MarkerState::read(content.as_deref());
-    let others = others(&dir, directory, &found)?;
-    let verdict = marker::decide(&found, &others, expected)?;
-    // Probed before the marker is written, so that an unsuitable directory never becomes a pool.
-    let probed = directory.is_probed || probe::probe(&dir)?;
-    let adopted = matches!(verdict, Verdict::Adopt(_));
-    let id = match verdict {
-        Verdict::Accept(id) => {
-            // A first start may have been interrupted before the marker was synced, and a power
-            // failure would remove it. A pool with volumes and without a marker is refused. Done
-            // once per process.
-            if expected.id.is_none() {
-                dir.sync().map_err(Problem::Host)?;
-            }
-            id
+impl Pools {
+    /// Checks and opens the pool. Initializes or adopts it if the marker and the cluster allow
+    /// that. Keeps in `state` what later checks need.
+    pub(super) fn check<'a>(
+        &self,
+        config: &'a PoolConfig,
+        state: &mut State,
+    ) -> Result<OpenPool<'a>, Problem> {
+        let (view, known_id) = (Arc::clone(&self.cluster_view.lock()), state.id.clone());
+        let expected = Expected {
+            pool: &config.name,
+            node: &self.node,
+            id: known_id.as_deref(),
+            cluster: &view.cluster,
+            has_volumes: view.in_use.contains(config.name.as_str()),
+            adopt: view.adopt.as_deref() == Some(config.name.as_str()),
+        };
+        if expected.cluster.is_empty() {
+            return Err(Problem::ClusterUnknown);
         }
-        Verdict::Adopt(marker) => adopt(&dir, &marker)?,
-        Verdict::Initialize => initialize(directory.machine, &dir, expected)?,
-    };
-    if lock.is_some() {
-        lock::record_holder(&dir, directory.holder);
+        let dir = open_directory(self.machine(), &config.path)?;
+        let filesystem = machine::filesystem(&dir).map_err(Problem::Host)?;
+        if config.require_mount && !filesystem.is_mount_point {
+            return Err(Problem::NotMounted);
+        }
+        if filesystem.statfs.read_only {
+            return Err(Problem::ReadOnly);
+        }
+        // Taken before the marker is read: two concurrent first starts would both write one.
+        let lock = lock::take(&dir, &filesystem, state.lock.as_ref())?;
+        let content = files::read(&dir, MARKER)
+            .map_err(|error| Problem::MarkerUnreadable { why: Chain(&error).to_string() })?;
+        let found = MarkerState::read(content.as_deref());
+        let verdict = marker::decide(&found, &self.others(&dir, &found)?, &expected)?;
+        // Probed before the marker is written, so that an unsuitable directory never becomes a
+        // pool.
+        let probed = state.probed || probe::probe(&dir)?;
+        let adopted = matches!(verdict, Verdict::Adopt(_));
+        let id = match verdict {
+            Verdict::Accept(id) => {
+                // A first start may have been interrupted before the marker was synced, and a power
+                // failure would remove it. A pool with volumes and without a marker is refused.
+                // Done once per process.
+                if expected.id.is_none() {
+                    dir.sync().map_err(Problem::Host)?;
+                }
+                id
+            }
+            Verdict::Adopt(marker) => adopt(&dir, &marker)?,
+            Verdict::Initialize => initialize(self.machine(), &dir, &expected)?,
+        };
+        if lock.is_some() {
+            lock::record_holder(&dir, &self.holder);
+            state.lock = lock;
+        }
+        (state.id, state.probed) = (Some(id), probed);
+        state.adopted |= adopted;
+        Ok(OpenPool { config, dir, statfs: filesystem.statfs })
     }
-    Ok(Opened { dir, id, statfs: filesystem.statfs, lock, adopted, probed })
+
+    /// Returns the other entries of the directory if the decision depends on them.
+    fn others(&self, dir: &Dir, found: &MarkerState) -> Result<Vec<String>, Problem> {
+        match found {
+            MarkerState::Absent => {}
+            MarkerState::Marker(marker) if marker.cluster.is_none() => {}
+            MarkerState::Marker(_) | MarkerState::Consent | MarkerState::Unreadable(_) => {
+                return Ok(Vec::new());
+            }
+        }
+        let mut others = Vec::new();
+        for name in dir.names(NAMES).map_err(Problem::Host)? {
+            if !self.is_ignored(dir, &name).map_err(Problem::Host)? {
+                others.push(name.to_string_lossy().into_owned());
+            }
+        }
+        Ok(others)
+    }
+
+    fn is_ignored(&self, dir: &Dir, name: &OsStr) -> Result<bool, HostError> {
+        // An interrupted first start leaves a partial marker.
+        let is_own =
+            [MARKER, lock::HOLDER].iter().any(|own| name == *own || name == files::temporary(own));
+        // Another pool may be inside this one.
+        let path = dir.path().join(name);
+        let is_outer = self.pools.iter().any(|pool| pool.config.path.starts_with(&path));
+        if is_own || name == LOST_AND_FOUND || is_outer {
+            return Ok(true);
+        }
+        // The pool's own directories, such as the trash, contain no data while they are empty.
+        let is_hidden = name.as_encoded_bytes().starts_with(b".");
+        if !is_hidden || dir.kind_of(name)? != Some(Kind::Directory) {
+            return Ok(false);
+        }
+        Ok(dir.open(name)?.names(1)?.is_empty())
+    }
 }
 
-fn open_directory(directory: &PoolDirectory<'_>) -> Result<Dir, Problem> {
-    match dirs::kind_at(directory.machine, directory.path).map_err(Problem::Host)? {
+fn open_directory(machine: &dyn Machine, path: &Path) -> Result<Dir, Problem> {
+    match dirs::kind_at(machine, path).map_err(Problem::Host)? {
         None => Err(Problem::Missing),
         Some(Kind::Symlink) => Err(Problem::Symlink),
         Some(Kind::File | Kind::Other) => Err(Problem::NotADirectory),
-        Some(Kind::Directory) => {
-            Dir::open_at(directory.machine, directory.path).map_err(Problem::Host)
-        }
+        Some(Kind::Directory) => Dir::open_at(machine, path).map_err(Problem::Host),
     }
-}
-
-/// Returns the other entries of the directory if the decision depends on them.
-fn others(
-    dir: &Dir,
-    directory: &PoolDirectory<'_>,
-    found: &MarkerState,
-) -> Result<Vec<String>, Problem> {
-    match found {
-        MarkerState::Absent => {}
-        MarkerState::Marker(marker) if marker.cluster.is_none() => {}
-        MarkerState::Marker(_) | MarkerState::Consent | MarkerState::Unreadable(_) => {
-            return Ok(Vec::new());
-        }
-    }
-    let mut others = Vec::new();
-    for name in dir.names(NAMES).map_err(Problem::Host)? {
-        if !is_ignored(dir, directory, &name).map_err(Problem::Host)? {
-            others.push(name.to_string_lossy().into_owned());
-        }
-    }
-    Ok(others)
-}
-
-fn is_ignored(
-    dir: &Dir,
-    directory: &PoolDirectory<'_>,
-    name: &OsString,
-) -> Result<bool, crate::host::HostError> {
-    let path = directory.path.join(name);
-    // An interrupted first start leaves a partial marker.
-    let is_own = [MARKER, lock::HOLDER]
-        .iter()
-        .any(|own| *name == OsStr::new(own) || *name == files::temporary(OsStr::new(own)));
-    if is_own
-        || name == LOST_AND_FOUND
-        || directory.neighbours.iter().any(|other| other.starts_with(&path))
-    {
-        return Ok(true);
-    }
-    // The pool's own directories, such as the trash, contain no data while they are empty.
-    let is_hidden = name.as_encoded_bytes().starts_with(b".");
-    if !is_hidden || dir.kind_of(name)? != Some(Kind::Directory) {
-        return Ok(false);
-    }
-    Ok(dir.open(name)?.names(1)?.is_empty())
 }
 
 fn initialize(
@@ -186,6 +155,6 @@ fn adopt(dir: &Dir, marker: &Marker) -> Result<String, Problem> {
 fn write(dir: &Dir, marker: &Marker) -> Result<(), Problem> {
     let content = serde_json::to_vec_pretty(marker)
         .map_err(|error| Problem::MarkerUnreadable { why: error.to_string() })?;
-    files::write(dir, OsStr::new(MARKER), &content).map_err(Problem::Host)?;
+    files::write(dir, MARKER, &content).map_err(Problem::Host)?;
     dir.sync().map_err(Problem::Host)
 }

@@ -146,9 +146,3 @@ impl PoolError {
         }
     }
 }
-
-impl PartialEq for Problem {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_string() == other.to_string()
-    }
-}

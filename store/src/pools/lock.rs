@@ -8,14 +8,13 @@ use super::error::Problem;
 use crate::host::machine::Filesystem;
 use crate::host::{Dir, files};
 use fastrak_runtime::chain::Chain;
-use std::ffi::OsStr;
 
 /// The file in a pool that names the agent which uses it, for people and for messages.
 pub const HOLDER: &str = ".fastrak-holder";
 
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
-pub struct Lock {
+pub(super) struct Lock {
     dir: Dir,
     device: (u32, u32),
     inode: u64,
@@ -48,13 +47,13 @@ pub(super) fn take(
 
 /// Writes the name of the holder. A failure, as on a full disk, does not block the pool.
 pub(super) fn record_holder(dir: &Dir, holder: &str) {
-    if let Err(error) = files::write(dir, OsStr::new(HOLDER), holder.as_bytes()) {
+    if let Err(error) = files::write(dir, HOLDER, holder.as_bytes()) {
         tracing::warn!(error = %Chain(&error), "could not record the holder of the pool");
     }
 }
 
 fn holder(dir: &Dir) -> String {
-    let content = files::read(dir, OsStr::new(HOLDER)).ok().flatten();
+    let content = files::read(dir, HOLDER).ok().flatten();
     let text = content.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
     text.filter(|text| !text.is_empty()).unwrap_or_else(|| "an unknown process".to_owned())
 }

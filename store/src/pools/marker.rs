@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::error::Problem;
 
 /// The file name of the marker.
-pub const MARKER: &str = ".fastrak-pool";
+pub(crate) const MARKER: &str = ".fastrak-pool";
 
 /// The format of [`Marker`] that this version reads and writes.
-pub const MARKER_FORMAT: u32 = 1;
+pub(crate) const MARKER_FORMAT: u32 = 1;
 
 /// The content of the marker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Marker {
 
 /// The state of the marker file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MarkerState {
+pub(crate) enum MarkerState {
     /// The file does not exist.
     Absent,
     /// The file is empty: an administrator wants a pool here, even if the directory contains other
@@ -49,24 +49,24 @@ pub enum MarkerState {
 
 /// What is known of a pool apart from its disk.
 #[derive(Clone, Copy, Debug)]
-pub struct Expected<'a> {
+pub(crate) struct Expected<'a> {
     /// The name of the pool.
-    pub pool: &'a PoolName,
+    pub(crate) pool: &'a PoolName,
     /// This node.
-    pub node: &'a NodeName,
+    pub(crate) node: &'a NodeName,
     /// The pool's ID at an earlier check by this process.
-    pub id: Option<&'a str>,
+    pub(crate) id: Option<&'a str>,
     /// The cluster of this node.
-    pub cluster: &'a str,
+    pub(crate) cluster: &'a str,
     /// Whether this cluster has PersistentVolumes in the pool.
-    pub has_volumes: bool,
+    pub(crate) has_volumes: bool,
     /// Whether an administrator allows this cluster to adopt the pool.
-    pub adopt: bool,
+    pub(crate) adopt: bool,
 }
 
 /// What to do with the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is the pool with this ID.
     Accept(String),
     /// It becomes the pool: the caller writes a marker.
@@ -77,8 +77,7 @@ pub enum Verdict {
 
 impl MarkerState {
     /// Parses the content of the marker file.
-    #[must_use]
-    pub fn read(content: Option<&[u8]>) -> Self {
+    pub(crate) fn read(content: Option<&[u8]>) -> Self {
         let Some(content) = content else { return Self::Absent };
         if content.is_empty() {
             return Self::Consent;
@@ -92,7 +91,7 @@ impl MarkerState {
 }
 
 /// Decides whether a directory with this marker and these other entries is the expected pool.
-pub fn decide(
+pub(crate) fn decide(
     found: &MarkerState,
     others: &[String],
     expected: &Expected<'_>,
@@ -167,6 +166,12 @@ mod tests {
         let Known { id, has_volumes, adopt } = known;
         let expected = Expected { pool: &pool, node: &node, id, cluster: HERE, has_volumes, adopt };
         decide(found, &others, &expected)
+    }
+
+    impl PartialEq for Problem {
+        fn eq(&self, other: &Self) -> bool {
+            self.to_string() == other.to_string()
+        }
     }
 
     const NEW: Known<'_> = Known { id: None, has_volumes: false, adopt: false };

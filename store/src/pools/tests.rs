@@ -3,6 +3,7 @@ use crate::host::Kernel;
 use marker::MARKER;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
 fn config(path: &Path) -> PoolConfig {
     PoolConfig {

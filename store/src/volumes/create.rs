@@ -51,7 +51,11 @@ impl Store {
         spec: &VolumeSpec,
         identity: &mut Identity,
     ) -> Result<(), VolumeError> {
-        let reason = match support(pool, spec)? {
+        let support = match spec.quota {
+            Quota::Off => None,
+            _ => Some(quota::support(&pool.dir).map_err(VolumeError::Read)?),
+        };
+        let reason = match support {
             None => None,
             Some(Support::None(reason)) => Some(reason),
             Some(Support::Subvolumes { nested }) => {
@@ -70,16 +74,6 @@ impl Store {
     }
 }
 
-/// Returns the quota support of the pool's filesystem, or `None` if no quota is wanted.
-fn support(pool: &OpenPool<'_>, spec: &VolumeSpec) -> Result<Option<Support>, VolumeError> {
-    match spec.quota {
-        Quota::Off => Ok(None),
-        Quota::Required | Quota::Preferred => {
-            quota::support(&pool.dir).map(Some).map_err(VolumeError::Read)
-        }
-    }
-}
-
 /// Returns whether the agent lacks the permission to set quotas. The kernel reports it only when a
 /// quota is set.
 fn lacks_permission(error: &HostError) -> bool {
@@ -91,7 +85,7 @@ fn lacks_permission(error: &HostError) -> bool {
 fn build(pool: &Dir, spec: &VolumeSpec, identity: &Identity) -> Result<(), HostError> {
     let id = &identity.volume;
     let name = OsStr::new(id.as_str());
-    let staging = pool.open_or_make(OsStr::new(layout::STAGING))?;
+    let staging = pool.open_or_make(layout::STAGING)?;
     // Leftovers of an earlier attempt are removed, except imported data.
     if import::finish(pool, &staging, name)? {
         let what = pool.path().join(name).display().to_string();

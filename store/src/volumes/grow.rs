@@ -3,14 +3,13 @@
 //! The record on the disk is authoritative. It is written before the kernel limit, so that after a
 //! crash the limit can be set again from the record.
 
+use crate::host::HostError;
 use crate::host::quota::{self, QuotaGroup, Usage};
-use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use crate::volumes::records::identity;
 use crate::volumes::{Store, VolumeError, create, layout, open_verified, verified};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
-use std::ffi::OsStr;
 
 impl Store {
     /// Grows the volume to `bytes` if the pool has space. A larger volume keeps its size.
@@ -20,7 +19,7 @@ impl Store {
         let mut identity =
             verified(&pool, id)?.ok_or_else(|| VolumeError::Missing(name.clone()))?;
         let before = identity.clone();
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::SetQuota)?;
+        let dir = pool.dir.open(id.as_str()).map_err(VolumeError::SetQuota)?;
         if identity.bytes < bytes {
             identity.bytes = bytes;
             self.grant(&pool, &identity)?;
@@ -32,31 +31,21 @@ impl Store {
         // Repeated if the record is already written: an earlier attempt may have been interrupted
         // here.
         dir.sync().map_err(VolumeError::SetQuota)?;
-        let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::SetQuota)?;
+        let data = dir.open(layout::DATA).map_err(VolumeError::SetQuota)?;
         create::enforce(&data, &identity).map_err(VolumeError::SetQuota)
-    }
-
-    /// Sets the kernel limit from the record if they differ: a power failure can lose a limit.
-    /// Returns whether the limit was set.
-    pub(super) fn reapply_limit(
-        &self,
-        pool: &OpenPool<'_>,
-        id: &VolumeId,
-    ) -> Result<bool, HostError> {
-        match open_verified(pool, id)? {
-            Some((dir, identity)) => reapply_limit(&dir, &identity),
-            None => Ok(false),
-        }
     }
 }
 
-fn reapply_limit(dir: &Dir, identity: &Identity) -> Result<bool, HostError> {
+/// Sets the kernel limit from the record if they differ: a power failure can lose a limit. Returns
+/// whether the limit was set.
+pub(super) fn reapply_limit(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
+    let Some((dir, identity)) = open_verified(&pool.dir, id)? else { return Ok(false) };
     let Some(group) = identity.limit else { return Ok(false) };
-    let data = dir.open(OsStr::new(layout::DATA))?;
-    if is_as_recorded(quota::usage(&data, group)?, group, identity) {
+    let data = dir.open(layout::DATA)?;
+    if is_as_recorded(quota::usage(&data, group)?, group, &identity) {
         return Ok(false);
     }
-    create::enforce(&data, identity)?;
+    create::enforce(&data, &identity)?;
     Ok(true)
 }
 

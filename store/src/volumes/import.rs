@@ -30,14 +30,14 @@ pub struct Import {
 }
 
 /// The file that marks imported data and contains the name of the original PersistentVolume.
-pub const IMPORTED: &str = "imported-from";
+pub(crate) const IMPORTED: &str = "imported-from";
 
 impl Store {
     /// Returns the volume of the claim if it exists with imported data. Completes an interrupted
     /// import.
     pub fn imported(&self, id: &VolumeId) -> Result<Option<ProvisionedVolume>, VolumeError> {
         for pool in self.pools.open_all().flatten() {
-            let staging = pool.dir.open_if_there(OsStr::new(layout::STAGING));
+            let staging = pool.dir.open_if_there(layout::STAGING);
             if let Some(staging) = staging.map_err(VolumeError::Read)? {
                 finish(&pool.dir, &staging, OsStr::new(id.as_str()))
                     .map_err(VolumeError::Create)?;
@@ -50,8 +50,8 @@ impl Store {
             let Record::Verified(identity) = record else {
                 return Err(taken("its record is not valid"));
             };
-            let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Read)?;
-            if dir.kind_of(OsStr::new(IMPORTED)).map_err(VolumeError::Read)? != Some(Kind::File) {
+            let dir = pool.dir.open(id.as_str()).map_err(VolumeError::Read)?;
+            if dir.kind_of(IMPORTED).map_err(VolumeError::Read)? != Some(Kind::File) {
                 return Err(taken("it was created as an empty volume"));
             }
             pool.dir.sync().map_err(VolumeError::Create)?;
@@ -67,9 +67,9 @@ impl Store {
             Dir::open_at(self.pools.machine(), &import.from).map_err(VolumeError::Import)?;
         let pool = self.pool_on_same_filesystem(&source, &import.pools)?;
         self.grant_written(&pool, &import.identity)?;
-        self.creating().insert(OsString::from(id.as_str()));
+        self.creating.lock().insert(OsString::from(id.as_str()));
         let done = move_data(&pool.dir, &source, import);
-        self.creating().remove(OsStr::new(id.as_str()));
+        self.creating.lock().remove(OsStr::new(id.as_str()));
         done.map_err(VolumeError::Import)?;
         Ok(made(&pool, id, import.identity.limit))
     }
@@ -94,21 +94,21 @@ impl Store {
 
 fn move_data(pool: &Dir, source: &Dir, import: &Import) -> Result<(), HostError> {
     let name = OsStr::new(import.identity.volume.as_str());
-    let staging = pool.open_or_make(OsStr::new(layout::STAGING))?;
+    let staging = pool.open_or_make(layout::STAGING)?;
     if finish(pool, &staging, name)? {
         return Ok(());
     }
     trash::remove_now(pool, &staging, name)?;
     let dir = staging.make(name, dirs::PRIVATE)?;
     dir.tag(layout::TAG, import.identity.volume.as_str())?;
-    files::create(&dir, OsStr::new(IMPORTED), import.volume.as_bytes())?;
+    files::create(&dir, IMPORTED, import.volume.as_bytes())?;
     identity::create(&dir, &import.identity)?;
     // The directories are on the disk before the data enters them: a power failure must not remove
     // them.
     dir.sync()?;
     staging.sync()?;
     pool.sync()?;
-    source.rename(&import.name, &dir, OsStr::new(layout::DATA))?;
+    source.rename(&import.name, &dir, layout::DATA)?;
     dir.sync()?;
     source.sync()?;
     finish(pool, &staging, name)?;
@@ -121,7 +121,7 @@ pub(super) fn finish(pool: &Dir, staging: &Dir, name: &OsStr) -> Result<bool, Ho
         return Ok(false);
     }
     let dir = staging.open(name)?;
-    let has = |name: &str| Ok(dir.kind_of(OsStr::new(name))?.is_some());
+    let has = |name: &str| Ok(dir.kind_of(name)?.is_some());
     if !has(IMPORTED)? || !has(layout::DATA)? {
         return Ok(false);
     }

@@ -13,8 +13,6 @@
 //! ```
 
 use crate::host::mounts::Mount;
-use crate::pools::marker::MARKER;
-use crate::pools::{HOLDER, PROBE, PROBED};
 use fastrak_api::names::VOLUME_NAME_PREFIX;
 use fastrak_api::volume::VolumeId;
 use std::ffi::{OsStr, OsString};
@@ -33,25 +31,11 @@ pub const IDENTITY: &str = "volume.json";
 /// The extended attribute with a volume's UID, for backup tools and people.
 pub const TAG: &str = "user.fastrak.volume";
 
-/// The meaning of a name in a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// A volume.
-    Volume(VolumeId),
-    /// A part of the pool's own structure.
-    Own,
-    /// Something else.
-    Foreign,
-}
-
-/// Returns the meaning of `name` in a pool.
+/// Returns the volume with this name: in a pool one that exists, in the trash one that can be
+/// restored. Everything else in the trash is removed.
 #[must_use]
-pub fn entry(name: &OsStr) -> Entry {
-    match name.to_str() {
-        Some(STAGING | TRASH | GROUPS | MARKER | HOLDER | PROBE | PROBED) => Entry::Own,
-        Some(text) => VolumeId::parse(text).map_or(Entry::Foreign, Entry::Volume),
-        None => Entry::Foreign,
-    }
+pub fn volume(name: &OsStr) -> Option<VolumeId> {
+    name.to_str().and_then(|text| VolumeId::parse(text).ok())
 }
 
 /// Returns the path that a volume's PersistentVolume has.
@@ -104,13 +88,6 @@ pub fn trash_name(id: &VolumeId, n: u32) -> OsString {
     }
 }
 
-/// Returns the volume that can be restored under this name. Everything else in the trash is
-/// removed.
-#[must_use]
-pub fn restorable(name: &OsStr) -> Option<VolumeId> {
-    name.to_str().and_then(|text| VolumeId::parse(text).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,13 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn volumes_own_entries_and_foreign_entries_are_distinguished() {
-        assert_eq!(entry(OsStr::new(UID)), Entry::Volume(id()));
+    fn only_a_whole_name_is_a_volume() {
+        assert_eq!(volume(OsStr::new(UID)), Some(id()));
         for own in [".staging", ".trash", ".groups", ".fastrak-pool", ".fastrak-holder"] {
-            assert_eq!(entry(OsStr::new(own)), Entry::Own);
+            assert_eq!(volume(OsStr::new(own)), None);
         }
-        for foreign in ["lost+found", "data", "pvc-x", &UID.to_uppercase()] {
-            assert_eq!(entry(OsStr::new(foreign)), Entry::Foreign);
+        let removed = format!("{UID}.1");
+        for foreign in ["lost+found", "data", "pvc-x", &UID.to_uppercase(), &removed] {
+            assert_eq!(volume(OsStr::new(foreign)), None);
         }
     }
 
@@ -164,7 +142,7 @@ mod tests {
 
         #[test]
         fn no_name_is_both_a_volume_and_the_pools_own(name in ".{0,40}") {
-            if let Entry::Volume(id) = entry(OsStr::new(&name)) {
+            if let Some(id) = volume(OsStr::new(&name)) {
                 prop_assert_eq!(id.as_str(), name.as_str());
                 prop_assert!(!name.starts_with('.'));
             }

@@ -11,13 +11,13 @@ use fastrak_api::capacity::{Available, State};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, QuotaGroup, VolumeId};
 use fastrak_runtime::chain::Chain;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ffi::OsStr;
 
 /// The ledgers of all pools.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     pools: BTreeMap<PoolName, Mutex<PoolLedger>>,
     // Held while a project ID is chosen and granted, and while unused IDs are released.
     numbering: Mutex<()>,
@@ -59,7 +59,7 @@ impl Ledger {
 
     /// Returns the lock for assigning and releasing project IDs.
     pub(super) fn numbering(&self) -> MutexGuard<'_, ()> {
-        self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
+        self.numbering.lock()
     }
 
     /// Returns whether a volume in a loaded ledger has this project.
@@ -100,8 +100,7 @@ impl Ledger {
     }
 
     fn pool(&self, pool: &PoolName) -> Option<MutexGuard<'_, PoolLedger>> {
-        let ledger = self.pools.get(pool)?;
-        Some(ledger.lock().unwrap_or_else(PoisonError::into_inner))
+        self.pools.get(pool).map(Mutex::lock)
     }
 }
 
@@ -207,23 +206,23 @@ impl Store {
     }
 
     /// Reconciles the ledger of a pool with the directories on the disk, which an administrator may
-    /// have changed. Returns their names.
-    pub(super) fn reconcile(&self, pool: &OpenPool<'_>) -> Result<Vec<OsString>, VolumeError> {
+    /// have changed. Returns the volumes that they are named after.
+    pub(super) fn reconcile(&self, pool: &OpenPool<'_>) -> Result<HashSet<VolumeId>, VolumeError> {
         // The order matters: a volume is listed as being created before its directory exists.
-        let creating: HashSet<_> = self.creating().clone();
+        let creating: HashSet<_> = self.creating.lock().clone();
         let mut ledger = self.pool_ledger(pool)?;
         let names = pool.dir.names(usize::MAX).map_err(VolumeError::Read)?;
-        let there: HashSet<_> = names.iter().filter_map(|name| volume(name)).collect();
+        let there: HashSet<_> = names.iter().filter_map(|name| layout::volume(name)).collect();
         let is_made = |id: &VolumeId| !creating.contains(OsStr::new(id.as_str()));
         ledger.grants.retain(|id, _| there.contains(id) || !is_made(id));
-        for id in there.into_iter().filter(is_made) {
-            if !ledger.grants.contains_key(&id)
-                && let Some(grant) = read_grant(pool, &id).map_err(VolumeError::Read)?
+        for id in there.iter().filter(|id| is_made(id)) {
+            if !ledger.grants.contains_key(id)
+                && let Some(grant) = read_grant(pool, id).map_err(VolumeError::Read)?
             {
-                ledger.grants.insert(id, grant);
+                ledger.grants.insert(id.clone(), grant);
             }
         }
-        Ok(names)
+        Ok(there)
     }
 
     fn pool_ledger(&self, pool: &OpenPool<'_>) -> Result<MutexGuard<'_, PoolLedger>, VolumeError> {
@@ -241,7 +240,7 @@ impl Store {
 fn read_grants(pool: &OpenPool<'_>) -> Result<HashMap<VolumeId, Grant>, HostError> {
     let mut grants = HashMap::new();
     for name in pool.dir.names(usize::MAX)? {
-        if let Some(id) = volume(&name)
+        if let Some(id) = layout::volume(&name)
             && let Some(grant) = read_grant(pool, &id)?
         {
             grants.insert(id, grant);
@@ -252,9 +251,8 @@ fn read_grants(pool: &OpenPool<'_>) -> Result<HashMap<VolumeId, Grant>, HostErro
 
 /// Returns the grant in a directory's record, or `None` if the record is missing or invalid.
 fn read_grant(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Grant>, HostError> {
-    let Some((dir, identity)) = open_verified(pool, id)? else { return Ok(None) };
-    let usage =
-        dir.open(OsStr::new(layout::DATA)).ok().and_then(|data| kernel_usage(&data, &identity));
+    let Some((dir, identity)) = open_verified(&pool.dir, id)? else { return Ok(None) };
+    let usage = dir.open(layout::DATA).ok().and_then(|data| kernel_usage(&data, &identity));
     Ok(Some(Grant { bytes: identity.bytes, usage, limit: identity.limit }))
 }
 
@@ -262,11 +260,4 @@ fn read_grant(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Grant>, HostE
 pub(super) fn kernel_usage(data: &Dir, identity: &Identity) -> Option<VolumeUsage> {
     let usage = quota::usage(data, identity.limit?).ok()?;
     Some(VolumeUsage { bytes: usage.used, inodes: usage.inodes })
-}
-
-fn volume(name: &OsStr) -> Option<VolumeId> {
-    match layout::entry(name) {
-        layout::Entry::Volume(id) => Some(id),
-        layout::Entry::Own | layout::Entry::Foreign => None,
-    }
 }

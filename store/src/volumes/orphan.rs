@@ -12,7 +12,6 @@ use crate::volumes::{Store, VolumeError, layout, read_record};
 use fastrak_api::class::ReclaimPolicy;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
-use std::ffi::OsStr;
 use std::time::Duration;
 
 /// The content of a volume's directory.
@@ -92,8 +91,8 @@ fn content(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Content>, HostEr
     if identity.reclaim_policy == ReclaimPolicy::Retain {
         return Ok(Some(Content::Retained));
     }
-    let dir = pool.dir.open(OsStr::new(id.as_str()))?;
-    let data = dir.open_if_there(OsStr::new(layout::DATA))?;
+    let dir = pool.dir.open(id.as_str())?;
+    let data = dir.open_if_there(layout::DATA)?;
     // A missing directory contains no data; any other failure is an error.
     let names = data.map(|data| data.names(1)).transpose()?;
     Ok(Some(if names.is_none_or(|names| names.is_empty()) {
@@ -105,13 +104,7 @@ fn content(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Content>, HostEr
 
 /// Records how long the volume can be restored from the trash.
 fn retain_for(pool: &OpenPool<'_>, id: &VolumeId, time: Duration) -> Result<(), HostError> {
-    let dir = pool.dir.open(OsStr::new(id.as_str()))?;
-    let Record::Verified(mut identity) = identity::read(&dir, id)? else { return Ok(()) };
     let seconds = time.as_secs().max(1);
-    if identity.trash_seconds != Some(seconds) {
-        identity.trash_seconds = Some(seconds);
-        identity::write(&dir, &identity)?;
-        dir.sync()?;
-    }
-    Ok(())
+    let dir = pool.dir.open(id.as_str())?;
+    identity::update(&dir, id, |identity| identity.trash_seconds = Some(seconds))
 }

@@ -23,9 +23,9 @@ impl Store {
         let id = &spec.identity.volume;
         let (usable, mut refusals) = self.usable(opened, &spec.pools);
         for pool in self.ranked(usable, spec.policy) {
-            self.creating().insert(OsString::from(id.as_str()));
+            self.creating.lock().insert(OsString::from(id.as_str()));
             let outcome = self.make(&pool, spec);
-            self.creating().remove(OsStr::new(id.as_str()));
+            self.creating.lock().remove(OsStr::new(id.as_str()));
             match outcome {
                 Ok(limit) => return Ok(made(&pool, id, limit)),
                 Err(error @ (VolumeError::Full(_) | VolumeError::NoQuota { .. })) => {

@@ -5,7 +5,7 @@
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
 use crate::volumes::trash::remove_now;
-use crate::volumes::{Store, VolumeError, import, layout};
+use crate::volumes::{Store, VolumeError, grow, import, layout};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_runtime::chain::Chain;
@@ -36,27 +36,16 @@ impl Store {
             }
             self.sweep_projects(&pool);
             self.sweep_groups(&pool);
-            match self.list(&pool) {
-                Ok(content) => Some(content),
-                Err(error) => {
-                    warn(&pool, &error);
-                    None
-                }
-            }
+            self.list(&pool).inspect_err(|error| warn(&pool, error)).ok()
         });
         read.collect()
     }
 
     fn list(&self, pool: &OpenPool<'_>) -> Result<Content, VolumeError> {
-        let mut volumes = HashSet::new();
-        for name in self.reconcile(pool)? {
-            if let layout::Entry::Volume(id) = layout::entry(&name) {
-                volumes.insert(id);
-            }
-        }
+        let volumes = self.reconcile(pool)?;
         let (mut corrected, mut unlimited) = (0, 0);
         for id in &volumes {
-            match self.reapply_limit(pool, id) {
+            match grow::reapply_limit(pool, id) {
                 Ok(was_set) => corrected += usize::from(was_set),
                 Err(error) => {
                     unlimited += 1;
@@ -70,12 +59,12 @@ impl Store {
 
     /// Removes the leftovers of earlier processes and failed attempts. Continues after a failure.
     fn clear_staging(&self, pool: &OpenPool<'_>) -> Result<(), VolumeError> {
-        let staging = pool.dir.open_if_there(OsStr::new(layout::STAGING));
+        let staging = pool.dir.open_if_there(layout::STAGING);
         let Some(staging) = staging.map_err(VolumeError::Read)? else { return Ok(()) };
         let mut outcome = Ok(());
         for name in staging.names(usize::MAX).map_err(VolumeError::Read)? {
             // Locked during the removal: a creation under the same name waits.
-            let creating = self.creating();
+            let creating = self.creating.lock();
             if !creating.contains(&name)
                 && let Err(error) = clear(&pool.dir, &staging, &name)
             {

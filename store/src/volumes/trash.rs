@@ -3,15 +3,15 @@
 //! It removes only what is in the trash or in the staging directory. A volume that can be restored
 //! has to be marked for removal first (`review.rs`).
 
-pub mod contents;
+mod contents;
 pub mod discard;
 mod evict;
 pub mod plan;
-pub mod removals;
+pub(crate) mod removals;
 pub mod restore;
 pub mod review;
 pub(crate) mod signals;
-pub mod trashed;
+pub(crate) mod trashed;
 
 use crate::host::removal::{self, Budget, Obstacle, Progress};
 use crate::host::{Dir, HostError, Operation};
@@ -22,6 +22,7 @@ use crate::volumes::trash::removals::Listing;
 use crate::volumes::{Store, VolumeError, layout};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
+use fastrak_runtime::chain::Chain;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
@@ -64,15 +65,13 @@ impl Store {
         let pools: Vec<_> = self.pools.open_all().flatten().collect();
         let names: Vec<_> = pools.iter().map(|pool| pool.config.name.clone()).collect();
         self.removals.retain(&names);
-        let emptied = pools.iter().filter_map(|pool| match self.empty_one(pool, budget, skipped) {
-            Ok(state) => Some(state),
-            Err(error) => {
-                let error = fastrak_runtime::chain::Chain(&error).to_string();
-                tracing::warn!(pool = %pool.config.name, error, "could not read the trash");
-                None
-            }
-        });
-        emptied.collect()
+        let empty = |pool| {
+            self.empty_one(pool, budget, skipped).inspect_err(|error| {
+                let pool = &pool.config.name;
+                tracing::warn!(%pool, error = %Chain(error), "could not read the trash");
+            })
+        };
+        pools.iter().flat_map(empty).collect()
     }
 
     fn empty_one(
@@ -82,7 +81,7 @@ impl Store {
         skipped: &BTreeSet<OsString>,
     ) -> Result<TrashState, HostError> {
         let mut state = TrashState { pool: pool.config.name.clone(), ..TrashState::default() };
-        let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else {
+        let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else {
             return Ok(state);
         };
         let mut listing = match self.removals.take_listing(&pool.config.name) {
@@ -95,9 +94,10 @@ impl Store {
             return Ok(state);
         };
         let records = || groups::subvolume_records(&pool.dir);
-        let step = self.removals.step(&pool.config.name, (&trash, &name), records, budget);
-        state.removed = step.removed;
-        match step.progress {
+        let (progress, removed) =
+            self.removals.step(&pool.config.name, (&trash, &name), records, budget);
+        state.removed = removed;
+        match progress {
             Progress::Removed => {
                 listing.remove(&name);
                 if listing.after(None, skipped).is_none() {
@@ -121,7 +121,7 @@ impl Store {
 }
 
 fn sync_pool_trash(pool: &Dir) -> Result<(), HostError> {
-    match pool.open_if_there(OsStr::new(layout::TRASH))? {
+    match pool.open_if_there(layout::TRASH)? {
         Some(trash) => sync_both(pool, &trash),
         None => Ok(()),
     }
@@ -129,9 +129,9 @@ fn sync_pool_trash(pool: &Dir) -> Result<(), HostError> {
 
 /// Returns whether the volume is in the pool's trash, restorable or being removed.
 pub(crate) fn has(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
-    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(false) };
+    let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else { return Ok(false) };
     for n in 0..2 {
-        if trash.kind_of(&layout::trash_name(id, n))?.is_some() {
+        if trash.kind_of(layout::trash_name(id, n))?.is_some() {
             return Ok(true);
         }
     }

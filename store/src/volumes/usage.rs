@@ -10,7 +10,6 @@ use crate::volumes::{Store, VolumeError, layout, open_verified};
 use fastrak_api::capacity::Available;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
-use std::ffi::OsStr;
 
 /// The capacity and the grants of a pool.
 #[derive(Clone, Debug)]
@@ -65,9 +64,9 @@ impl Store {
     }
 
     fn measure(&self, pool: &OpenPool<'_>, id: &VolumeId) -> Result<UsageSource, VolumeError> {
-        let verified = open_verified(pool, id).map_err(VolumeError::Read)?;
+        let verified = open_verified(&pool.dir, id).map_err(VolumeError::Read)?;
         let Some((dir, identity)) = verified else { return Ok(UsageSource::Gone) };
-        let data = dir.open(OsStr::new(layout::DATA)).map_err(VolumeError::Read)?;
+        let data = dir.open(layout::DATA).map_err(VolumeError::Read)?;
         if let Some(held) = kernel_usage(&data, &identity) {
             self.ledger.set_usage(&pool.config.name, id, Some(held));
             return Ok(UsageSource::Kernel);

@@ -16,6 +16,9 @@ use crate::process::Invocation;
 /// A host on the nodes' network, and the first address that neither it nor a node has.
 const OUTSIDER: Ipv4Addr = Ipv4Addr::new(10, 214, 0, 200);
 
+/// The interface of the API server's network to which all nodes are connected.
+pub const BRIDGE: &str = "nodes";
+
 /// Free addresses of the nodes' network, for Services.
 pub const FREE_ADDRESSES: &str = "10.214.0.208/28";
 

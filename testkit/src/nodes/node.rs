@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use super::configuration::RUNTIME_SOCKET;
 use super::network::node_address;
 use super::sandbox::Compartment;
+use crate::lan::Network;
 use crate::process::{Invocation, Output, Process};
 
 /// One of the programs of a node.
@@ -82,6 +83,17 @@ impl Node {
     /// Runs a program of the machine in the node's network, mount and process namespaces.
     pub async fn run(&self, words: &[&str]) -> Result<Output> {
         Invocation::of(words)?.through(&self.compartment.prefix()).run().await
+    }
+
+    /// Returns its network, for a thread to enter.
+    pub fn network(&self) -> Result<Network> {
+        Network::of(self.compartment.pid())
+    }
+
+    /// Returns the ids, on the machine, of the processes in its network that run this program.
+    #[must_use]
+    pub fn pids(&self, program: &str) -> Vec<u32> {
+        self.compartment.pids(program)
     }
 
     /// Kills a program, as a crash would.

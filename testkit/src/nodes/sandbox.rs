@@ -1,7 +1,7 @@
 //! The network, mount and process namespaces of a cluster, and the commands that start programs in
 //! them. When the process that holds one ends, the kernel kills all processes in it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -114,6 +114,13 @@ impl Compartment {
     pub(crate) async fn network_run(&self, words: &[&str]) -> Result<Output> {
         network_run(self.holder.pid(), words).await
     }
+
+    /// Returns the ids of the processes in its network namespace that run this program.
+    pub(crate) fn pids(&self, program: &str) -> Vec<u32> {
+        let network = network_of(self.pid());
+        let runs = |pid: &u32| name_of(*pid).is_some_and(|name| name == program);
+        pids().filter(runs).filter(|&pid| network_of(pid) == network).collect()
+    }
 }
 
 fn enter(pid: u32, kinds: &[&str], first: u32) -> Vec<String> {
@@ -154,9 +161,16 @@ fn name_of(pid: u32) -> Option<String> {
 
 // Not /proc/<pid>/task/<pid>/children: a kernel need not have it.
 fn child_of(parent: u32) -> Option<u32> {
-    let entries = std::fs::read_dir("/proc").ok()?.flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|&pid| parent_of(pid) == Some(parent)).min()
+    pids().filter(|&pid| parent_of(pid) == Some(parent)).min()
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+}
+
+fn network_of(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/ns/net")).ok()
 }
 
 fn parent_of(pid: u32) -> Option<u32> {

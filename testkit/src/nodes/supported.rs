@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::proxy::ProxyMode;
 use crate::environment::Missing;
 use crate::image::is_dynamic;
 use crate::process::{Invocation, find};
@@ -19,7 +20,7 @@ const CNI_DIRECTORYS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 pub(crate) struct Host {
     pub(crate) cni_plugins: PathBuf,
     pub(crate) busybox: PathBuf,
-    pub(crate) proxy_mode: &'static str,
+    pub(crate) proxy_mode: ProxyMode,
 }
 
 /// Returns what nodes need from the machine, or what is missing.
@@ -38,17 +39,7 @@ pub(crate) fn host() -> Result<Host, Missing> {
     let trial = Invocation::new("unshare").args(["--net", "--mount", "--pid", "--fork", "true"]);
     let refused = |error| Missing::new(format!("namespaces cannot be created: {error:#}"));
     trial.run_blocking().map_err(refused)?;
-    Ok(Host { cni_plugins, busybox, proxy_mode: proxy_mode()? })
-}
-
-fn proxy_mode() -> Result<&'static str, Missing> {
-    let trials = [("nftables", "nft add table ip trial"), ("iptables", "iptables -t nat -N trial")];
-    let works = |rule: &str| {
-        let trial = Invocation::new("unshare").arg("--net").args(rule.split(' '));
-        trial.run_blocking().is_ok()
-    };
-    let found = trials.into_iter().find(|(_, rule)| works(rule)).map(|(mode, _)| mode);
-    found.ok_or_else(|| Missing::new("neither nft nor iptables works (see testbed/debian.sh)"))
+    Ok(Host { cni_plugins, busybox, proxy_mode: ProxyMode::first_supported()? })
 }
 
 fn cni_plugins() -> Result<PathBuf, Missing> {

@@ -74,6 +74,12 @@ impl ServiceBuilder {
         self
     }
 
+    /// Sets `externalTrafficPolicy: Local`.
+    #[must_use]
+    pub fn local(self) -> Self {
+        self.with_spec(|spec| spec.external_traffic_policy = Some("Local".to_owned()))
+    }
+
     /// Changes the spec.
     #[must_use]
     pub fn with_spec(mut self, change: impl FnOnce(&mut ServiceSpec)) -> Self {

@@ -1,9 +1,11 @@
 //! Watches what addresses depend on, and carries out the plan.
 
 mod pool_status;
+mod steps;
 
 use super::AllocationMetrics;
-use super::host_ports;
+use super::endpoints::{self, by_service};
+use super::on_demand::OnDemand;
 use super::plan::{Plan, Step, Subject, View, plan};
 use super::pools::{self, Checked};
 use super::report::Reporter;
@@ -11,6 +13,7 @@ use super::reserved_ports::AllocationArgs;
 use super::service::AddressService;
 use super::state::{Watched, read_frontend, read_lease, read_namespace, read_network, read_pool};
 use super::writes::{WriteError, Writer, Written};
+use super::{heartbeats, host_ports};
 use crate::event::Events;
 use crate::snapshot::agent_pods::{AgentPod, AgentTracker};
 use crate::snapshot::watcher::SnapshotStore;
@@ -18,7 +21,6 @@ use fastrak_admission::snapshot::Snapshot;
 use fastrak_api::address_pool::AddressPool;
 use fastrak_api::assignment;
 use fastrak_api::names::{self, kubernetes};
-use fastrak_runtime::chain::Chain;
 use fastrak_runtime::clock;
 use fastrak_runtime::retry::KeyedBackoff;
 use fastrak_runtime::timer::reached;
@@ -26,6 +28,7 @@ use fastrak_runtime::watch::Watch;
 use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::Client;
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,7 +100,8 @@ impl AllocationController {
     /// Allocates until the future is dropped.
     pub async fn run(&self) {
         let _cleared = self.metrics.clear_on_drop();
-        Run::new(self).run().await;
+        let clean_up = heartbeats::clean_up(self.client.clone(), &self.store);
+        tokio::join!(Run::new(self).run(), clean_up);
     }
 }
 
@@ -135,7 +139,7 @@ impl<'a> Run<'a> {
         let mut services = pin!(services.events());
         let mut leases = pin!(leases.events());
         let mut frontends = pin!(frontends.events());
-        let mut host_ports = None;
+        let (mut host_ports, mut endpoints) = (OnDemand::new(), OnDemand::new());
         let mut pools = pin!(pools.events());
         let mut namespaces = pin!(namespaces.events());
         let mut pods = pin!(pods.events());
@@ -143,17 +147,24 @@ impl<'a> Run<'a> {
         let mut snapshots = self.parts.store.subscribe();
         let mut due = Instant::now();
         loop {
-            if host_ports.is_none() && self.watched.serves_nodes() {
-                host_ports = Some(Watch::all::<Pod>(client(), host_ports::read).events().boxed());
-            }
             let watched = &mut self.watched;
+            host_ports.start_if(watched.serves(AddressService::takes_nodes), || {
+                Watch::all::<Pod>(client(), host_ports::read).events()
+            });
+            endpoints
+                .start_if(watched.serves(|service| service.wants() && service.is_local), || {
+                    Watch::all::<EndpointSlice>(client(), endpoints::read).events()
+                });
             tokio::select! {
                 Some(event) = services.next() => watched.services.apply(event),
                 Some(event) = leases.next() => watched.leases.apply(event),
                 Some(event) = frontends.next() => watched.frontends.apply(event),
-                Some(event) = host_ports::next(&mut host_ports) => {
-                    watched.host_ports.apply(event);
-                }
+                Some(event) = host_ports.next() => if !watched.host_ports.apply(event) {
+                    continue;
+                },
+                Some(event) = endpoints.next() => if !watched.endpoints.apply(event) {
+                    continue;
+                },
                 Some(event) = pools.next() => drop(watched.pools.apply(event)),
                 Some(event) = namespaces.next() => drop(watched.namespaces.apply(event)),
                 Some(event) = pods.next() => drop(watched.speakers.apply(event)),
@@ -189,13 +200,15 @@ impl<'a> Run<'a> {
             leases,
             frontends,
             host_ports,
+            endpoints,
             pools,
             namespaces,
             speakers,
             networks,
         } = &self.watched;
         let frontends = frontends.all()?;
-        let host_ports = host_ports.all();
+        let (host_ports, endpoints) = (host_ports.all(), endpoints.all());
+        let endpoints = endpoints.as_deref().map(by_service);
         let (services, leases, namespaces) = (services.all()?, leases.all()?, namespaces.all()?);
         let (pools, speakers) = (pools.all()?, speakers.all()?);
         let speakers = self.tracker.track(&snapshot.nodes, &speakers, Instant::now());
@@ -217,6 +230,7 @@ impl<'a> Run<'a> {
             occupied: &occupied,
             frontends,
             host_ports: host_ports.as_deref(),
+            endpoints: endpoints.as_ref(),
             reserved: &self.parts.args.node_ip_reserved_ports,
             pools: &checked,
             nodes: &snapshot.nodes,
@@ -231,69 +245,5 @@ impl<'a> Run<'a> {
         let on_nodes = frontends.values().map(|lease| lease.assignment.state);
         self.parts.metrics.show(states, on_nodes, without.len());
         Some((plan, checked))
-    }
-
-    fn start(&mut self, step: Step) {
-        let subject = step.subject();
-        let waits = self.backoff.due(&subject).is_some_and(|due| Instant::now() < due);
-        if waits || self.requests.len() >= CONCURRENT_STEPS || !self.busy.insert(subject) {
-            return;
-        }
-        if let Step::Propose { address, owner, .. } = &step {
-            self.pending.insert(*address, owner.uid.clone());
-        }
-        let writer = self.writer.clone();
-        self.requests.spawn(async move {
-            let written = writer.write(&step).await;
-            Outcome::Step(step, written)
-        });
-    }
-
-    fn finish(&mut self, outcome: Outcome) {
-        let (step, result) = match outcome {
-            Outcome::Step(step, result) => (step, result),
-            Outcome::Status(pool, Err(error)) => {
-                self.status_due = Instant::now() + LONGEST_DELAY;
-                tracing::warn!(pool, error = %Chain(&error), "could not write the status of an AddressPool");
-                return;
-            }
-            Outcome::Status(_, Ok(())) => return,
-        };
-        let subject = step.subject();
-        self.busy.remove(&subject);
-        if let Step::Propose { address, .. } = &step {
-            self.pending.remove(address);
-        }
-        match result {
-            Ok(written) => self.apply(&step, subject, written),
-            Err(error) => {
-                tracing::warn!(error = %Chain(&error), ?subject, "could not update an address");
-                self.backoff.record(subject, Instant::now());
-            }
-        }
-    }
-
-    fn apply(&mut self, step: &Step, subject: Subject, written: Written) {
-        match written {
-            Written::Lease(lease) => self.watched.leases.put(lease.address(), *lease),
-            Written::Released(address) => self.watched.leases.remove(&address),
-            Written::Frontend(lease) => self.watched.frontends.put(lease.frontend(), *lease),
-            Written::ReleasedFrontend(frontend) => self.watched.frontends.remove(&frontend),
-            Written::Service(service) => {
-                if let (Step::Publish { addresses, .. }, Some(leases)) =
-                    (step, self.watched.leases.all())
-                {
-                    self.reporter.published(&service, addresses, leases);
-                }
-                self.watched.services.put(service.key.clone(), *service);
-            }
-            // The watch shows what has changed, unless a Lease cannot be read.
-            Written::Superseded => {
-                if let Step::Propose { address, .. } = step {
-                    self.occupied.insert(*address, Instant::now() + OCCUPIED);
-                }
-                self.backoff.record(subject, Instant::now());
-            }
-        }
     }
 }

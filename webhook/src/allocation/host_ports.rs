@@ -3,9 +3,6 @@
 use super::service::Key;
 use fastrak_api::balancer::{Port, Protocol};
 use fastrak_api::node::NodeName;
-use futures::StreamExt as _;
-use futures::stream::BoxStream;
-use kube::runtime::watcher::Event;
 use serde::Deserialize;
 
 /// The host ports of a pod.
@@ -74,19 +71,6 @@ fn host_port(port: &ContainerPort) -> Option<(Protocol, u16)> {
     let number = u16::try_from(port.host_port?).ok().filter(|number| *number > 0)?;
     let port = Port { port: None, protocol: port.protocol.as_deref().map(Into::into) };
     Some((port.protocol(), number))
-}
-
-/// An event of the watch of pods.
-type HostPortEvent = Event<(Key, Option<HostPorts>)>;
-
-/// Returns the next event of a watch. Waits forever if it has not been started.
-pub(super) async fn next(
-    host_ports: &mut Option<BoxStream<'_, HostPortEvent>>,
-) -> Option<HostPortEvent> {
-    match host_ports {
-        Some(events) => events.next().await,
-        None => std::future::pending().await,
-    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Owner {
     }
 
     /// Returns the annotations that name the Service.
-    fn annotations(&self) -> [(&'static str, &str); 3] {
+    pub(super) fn annotations(&self) -> [(&'static str, &str); 3] {
         let Self { key: (namespace, name), uid } = self;
         [
             (names::SERVICE_NAMESPACE, namespace),

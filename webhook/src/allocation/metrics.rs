@@ -1,27 +1,20 @@
 //! The metrics of addresses.
 
+use crate::metrics::Labels;
 use fastrak_api::assignment::State;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 crate::metrics::metric_table! {
     /// The metrics of addresses. Only the leader has any.
     pub struct AllocationMetrics {
-        addresses: Family<AddressLabel, Gauge>, "addresses",
+        addresses: Family<Labels<1>, Gauge>, "addresses",
             "Addresses of AddressPools that are assigned, by state";
-        frontends: Family<AddressLabel, Gauge>, "frontends",
+        frontends: Family<Labels<1>, Gauge>, "frontends",
             "Ports of nodes' own addresses that are assigned, by state";
         problems: Gauge, "services_without_address",
             "Services that cannot get an address";
     }
-}
-
-/// The label of an address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AddressLabel {
-    /// Its state.
-    pub state: &'static str,
 }
 
 impl AllocationMetrics {
@@ -54,12 +47,12 @@ impl Drop for Cleared {
     }
 }
 
-fn show(family: &Family<AddressLabel, Gauge>, states: impl Iterator<Item = State>) {
+fn show(family: &Family<Labels<1>, Gauge>, states: impl Iterator<Item = State>) {
     let mut counts = State::ALL.map(|state| (state, 0));
     for state in states {
         counts.iter_mut().filter(|(of, _)| *of == state).for_each(|(_, count)| *count += 1);
     }
     for (state, count) in counts {
-        family.get_or_create(&AddressLabel { state: state.as_str() }).set(count);
+        family.get_or_create(&[("state", state.as_str())]).set(count);
     }
 }

@@ -2,13 +2,20 @@
 
 mod choice;
 mod frontends;
+mod leases;
 mod problem;
+mod serve;
+mod sharing;
 
-pub(super) use self::frontends::is_unused;
+pub(super) use self::frontends::forwards;
 pub(super) use self::problem::Problem;
 
 use self::choice::Choice;
 use self::frontends::Frontends;
+use self::leases::{held, is_releasable, problem};
+use self::serve::{serve_auto, serve_from_pools};
+use self::sharing::Users;
+use super::endpoints::EndpointNodes;
 use super::frontend_lease::FrontendLease;
 use super::host_ports::HostPorts;
 use super::lease::{AddressLease, Nodes, Owner};
@@ -36,6 +43,9 @@ const MAX_REFUSED: usize = 3;
 /// How long a node may take to accept an address. It probes the address for 0.7 s.
 const ACCEPTANCE: SignedDuration = SignedDuration::from_secs(10);
 
+/// The difference of two clocks that is not an error.
+const MAX_SKEW: SignedDuration = SignedDuration::from_mins(1);
+
 /// The observed state.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
@@ -48,6 +58,8 @@ pub(super) struct View<'a> {
     pub(super) frontends: &'a BTreeMap<Frontend, FrontendLease>,
     /// The host ports of pods, once they are known.
     pub(super) host_ports: Option<&'a BTreeMap<Key, HostPorts>>,
+    /// The nodes that run ready pods of Services, once they are known.
+    pub(super) endpoints: Option<&'a EndpointNodes<'a>>,
     pub(super) reserved: &'a ReservedPorts,
     pub(super) pools: &'a Checked,
     pub(super) nodes: &'a BTreeMap<NodeName, NodeInfo>,
@@ -62,9 +74,32 @@ impl<'a> View<'a> {
         self.services.get(&owner.key).filter(|service| service.uid == owner.uid)
     }
 
+    /// Returns all Services, the oldest first.
+    fn oldest_first(self) -> Vec<&'a AddressService> {
+        let mut services: Vec<_> = self.services.values().collect();
+        services.sort_by_key(|service| (service.created, &service.key));
+        services
+    }
+
+    /// Returns the nodes that run ready pods of a Service if only they can serve it.
+    fn local_nodes(&self, service: &AddressService) -> Option<BTreeSet<&'a NodeName>> {
+        let nodes = service.is_local.then(|| self.endpoints?.get(&service.key).cloned());
+        nodes.map(Option::unwrap_or_default)
+    }
+
+    /// Returns whether it is not known yet which nodes can serve a Service.
+    fn lacks_endpoints(&self, service: &AddressService) -> bool {
+        service.is_local && self.endpoints.is_none()
+    }
+
     /// Returns whether a time has passed since the holder of a Lease was chosen.
     fn has_passed(&self, time: SignedDuration, acquired: Option<Timestamp>) -> bool {
-        acquired.is_none_or(|acquired| self.now.duration_since(acquired) >= time)
+        // A time in the future is of a clock that was wrong, here or there.
+        let has_passed = |acquired| {
+            let passed = self.now.duration_since(acquired);
+            passed >= time || passed < -MAX_SKEW
+        };
+        acquired.is_none_or(has_passed)
     }
 
     /// Returns whether the holder has not accepted its assignment in time.
@@ -78,11 +113,13 @@ impl<'a> View<'a> {
 pub(super) enum Step {
     /// Create a Lease that proposes the address to a node.
     Propose { address: IpAddr, owner: Owner, nodes: Nodes },
-    /// Choose other nodes for an address. A new holder must accept it first.
-    Assign { lease: Box<AddressLease>, nodes: Nodes },
+    /// Choose the nodes of an address. If it is a proposal, the holder must accept the address.
+    Assign { lease: Box<AddressLease>, nodes: Nodes, is_proposal: bool },
     /// Delete the Lease of an address that its Service no longer needs. Duplicate: the Service has
     /// another address of the family.
     Release { lease: Box<AddressLease>, is_duplicate: bool },
+    /// Name another Service as the owner of an address that both use.
+    Transfer { lease: Box<AddressLease>, owner: Owner },
     /// Create the Lease of a frontend.
     ProposeFrontend { frontend: Frontend, node: NodeName, owner: Owner, state: State },
     /// Delete the Lease of a frontend that no Service needs.
@@ -115,30 +152,32 @@ type Held<'a> = BTreeMap<(&'a str, bool), &'a AddressLease>;
 /// Returns the changes that are due.
 pub(super) fn plan(view: View<'_>) -> Plan {
     let mut plan = Plan::default();
-    let held = held(view);
+    let mut held = held(view);
+    let services = view.oldest_first();
+    let users = Users::share(view, &services, &mut held);
     let mut choice = Choice::new(view);
     let mut frontends = Frontends::new(view);
     for lease in view.leases.values() {
         let holds = held.get(&(lease.owner.uid.as_str(), lease.address().is_ipv4()));
         let is_held = holds.is_some_and(|held| held.address() == lease.address());
         let step = if is_held {
-            let is_late = view.is_late(lease.assignment.state, lease.acquired);
-            plan.problems.extend(is_late.then(|| not_accepted(lease)));
-            choice
-                .other_nodes(lease)
-                .map(|nodes| Step::Assign { lease: lease.clone().into(), nodes })
+            plan.problems.extend(choice.without_pod(lease));
+            choice.reassignment(lease)
+        } else if let Some(transfer) = users.transfer(lease) {
+            Some(transfer)
         } else {
             let is_duplicate = holds.is_some();
             is_releasable(lease, view)
                 .then(|| Step::Release { lease: lease.clone().into(), is_duplicate })
         };
         plan.steps.extend(step);
-        plan.problems.extend(conflict(lease, view));
+        let users = users.of(lease, view).into_iter();
+        plan.problems
+            .extend(users.filter_map(|user| Some((user.key.clone(), problem(lease, user, view)?))));
     }
-    let mut services: Vec<_> = view.services.values().collect();
-    services.sort_by_key(|service| (service.created, &service.key));
     for service in services {
         let given = match service.mode {
+            Some(_) if view.lacks_endpoints(service) => frontends.unchanged(service, None),
             Some(Mode::NodeIp) => frontends.serve(service),
             Some(Mode::Auto) => serve_auto(service, &held, &mut choice, &mut frontends),
             Some(_) => serve_from_pools(service, &held, &mut choice),
@@ -148,116 +187,6 @@ pub(super) fn plan(view: View<'_>) -> Plan {
     }
     plan.steps.extend(frontends.releases());
     plan
-}
-
-/// Returns the Lease of each family that each Service keeps.
-fn held(view: View<'_>) -> Held<'_> {
-    let mut held = Held::new();
-    for lease in view.leases.values() {
-        let Some(service) =
-            view.owner(&lease.owner).filter(|service| service.keeps(lease.address()))
-        else {
-            continue;
-        };
-        // A published address was accepted before: the station is most likely its former holder.
-        if lease.is_refused() && !service.published.contains(&lease.address()) {
-            continue;
-        }
-        let rank = |lease: &AddressLease| {
-            let is_published = service.published.contains(&lease.address());
-            (is_published, lease.assignment.state == State::Accepted)
-        };
-        let entry = held.entry((&service.uid, lease.address().is_ipv4())).or_insert(lease);
-        if rank(lease) > rank(entry) {
-            *entry = lease;
-        }
-    }
-    held
-}
-
-/// Returns whether a Lease that no Service keeps can be deleted. The address leaves the status of its
-/// Service first. A refused address is in use by a station outside of the cluster.
-fn is_releasable(lease: &AddressLease, view: View<'_>) -> bool {
-    if lease.is_refused() {
-        return view.has_passed(QUARANTINE, lease.acquired);
-    }
-    view.owner(&lease.owner).is_none_or(|service| !service.shown.contains(&lease.address()))
-}
-
-/// Returns the problem of a Service whose address a station outside of the cluster uses.
-fn conflict(lease: &AddressLease, view: View<'_>) -> Option<(Key, Problem)> {
-    let service = view.owner(&lease.owner).filter(|_| lease.is_refused())?;
-    let is_requested =
-        service.requested.as_ref().is_ok_and(|requested| requested.contains(&lease.address()));
-    service.takes_pool().then(|| (service.key.clone(), Problem::conflict(lease, is_requested)))
-}
-
-fn not_accepted(lease: &AddressLease) -> (Key, Problem) {
-    let node = lease.assignment.holder.clone();
-    (lease.owner.key.clone(), Problem::NotAccepted { address: lease.address(), node })
-}
-
-/// Serves a Service from a pool if one has an address for it, else from the nodes. What it has is kept.
-fn serve_auto<'a>(
-    service: &'a AddressService,
-    held: &Held<'a>,
-    choice: &mut Choice<'a>,
-    frontends: &mut Frontends<'a>,
-) -> Given {
-    let holds = |is_ipv4| held.contains_key(&(service.uid.as_str(), is_ipv4));
-    if !holds(true) && !holds(false) && frontends.has(service) {
-        return frontends.serve(service);
-    }
-    let of_pools = serve_from_pools(service, held, choice);
-    if of_pools.waits || !of_pools.addresses.is_empty() {
-        return of_pools;
-    }
-    let mut of_nodes = frontends.serve(service);
-    if choice.has_pools() && !of_nodes.problems.is_empty() {
-        of_nodes.problems.extend(of_pools.problems);
-    }
-    of_nodes
-}
-
-/// Plans the addresses of pools of a Service.
-fn serve_from_pools<'a>(
-    service: &'a AddressService,
-    held: &Held<'a>,
-    choice: &mut Choice<'a>,
-) -> Given {
-    let mut given = Given::default();
-    let is_published = |address: IpAddr| service.published.contains(&address);
-    for &is_ipv4 in &service.families {
-        if let Some(lease) = held.get(&(service.uid.as_str(), is_ipv4)) {
-            let is_accepted = lease.assignment.state == State::Accepted;
-            given.waits |= !is_accepted;
-            given.addresses.extend(
-                Some(lease.address()).filter(|address| is_accepted || is_published(*address)),
-            );
-            continue;
-        }
-        match choice.address(service, is_ipv4) {
-            Ok((address, nodes)) => {
-                given.waits = true;
-                given.addresses.extend(Some(address).filter(|address| is_published(*address)));
-                let propose = |nodes| Step::Propose { address, owner: service.owner(), nodes };
-                given.steps.extend(nodes.map(propose));
-            }
-            Err(problem) => {
-                given.problems.push(problem);
-                // The address works while no other Service gets it.
-                let published = service.published.iter().filter(|at| at.is_ipv4() == is_ipv4);
-                given
-                    .addresses
-                    .extend(published.filter(|at| choice.is_free_for(**at, &service.uid)));
-            }
-        }
-    }
-    // One address is enough, unless the Service requires one of each family.
-    if !service.needs_all_families && (given.waits || !given.addresses.is_empty()) {
-        given.problems.clear();
-    }
-    given
 }
 
 /// Adds what a Service gets to the plan.
@@ -275,9 +204,9 @@ impl Step {
     pub(super) fn subject(&self) -> Subject {
         match self {
             Self::Propose { address, .. } => Subject::Address(*address),
-            Self::Assign { lease, .. } | Self::Release { lease, .. } => {
-                Subject::Address(lease.address())
-            }
+            Self::Assign { lease, .. }
+            | Self::Release { lease, .. }
+            | Self::Transfer { lease, .. } => Subject::Address(lease.address()),
             Self::ProposeFrontend { frontend, .. } => Subject::Frontend(*frontend),
             Self::ReleaseFrontend { lease } => Subject::Frontend(lease.frontend()),
             Self::Publish { owner, .. } => Subject::Service(owner.key.clone()),

@@ -3,9 +3,8 @@
 use super::lease::AddressLease;
 use super::plan::Problem;
 use super::service::{AddressService, Key};
-use crate::event::{Action, Events};
+use crate::event::{self, Action, Events};
 use fastrak_api::reason::EventReason;
-use k8s_openapi::api::core::v1::ObjectReference;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -26,12 +25,13 @@ impl Reporter {
         problems: &[(Key, Problem)],
         services: &BTreeMap<Key, AddressService>,
     ) {
-        let text = |(key, problem): &(Key, Problem)| (key.clone(), problem.to_string());
-        let now: BTreeSet<_> = problems.iter().map(text).collect();
+        let reported = std::mem::take(&mut self.reported);
         for (key, problem) in problems {
             let (namespace, name) = key;
             let problem_text = problem.to_string();
-            let is_new = !self.reported.contains(&(key.clone(), problem_text.clone()));
+            let entry = (key.clone(), problem_text.clone());
+            let is_new = !reported.contains(&entry);
+            let is_new = self.reported.insert(entry) && is_new;
             let Some(service) = services.get(key).filter(|_| is_new) else { continue };
             tracing::info!(
                 namespace,
@@ -41,7 +41,6 @@ impl Reporter {
             );
             self.record(service, problem.reason(), problem_text);
         }
-        self.reported = now;
     }
 
     /// Reports the addresses that a Service has got.
@@ -65,15 +64,8 @@ impl Reporter {
     }
 
     fn record(&self, service: &AddressService, reason: EventReason, note: String) {
-        let (namespace, name) = service.key.clone();
-        let regarding = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Service".to_owned()),
-            namespace: Some(namespace),
-            name: Some(name),
-            uid: Some(service.uid.clone()),
-            ..ObjectReference::default()
-        };
+        let (namespace, name) = &service.key;
+        let regarding = event::service(namespace, name, &service.uid);
         self.events.record(regarding, reason, Action::Assigning, note);
     }
 }

@@ -11,6 +11,9 @@ use std::net::IpAddr;
 /// The namespace and the name of a Service.
 pub(super) type Key = (String, String);
 
+/// The maximum length of the key of a shared address.
+const MAX_KEY: usize = 63;
+
 /// A Service that has an address of fastrak, or should get one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AddressService {
@@ -22,12 +25,16 @@ pub(super) struct AddressService {
     pub(super) mode: Option<Mode>,
     /// Its ports.
     pub(super) ports: Vec<(Protocol, u16)>,
+    /// Whether only nodes with its pods can serve it: its `externalTrafficPolicy` is Local.
+    pub(super) is_local: bool,
     /// Its address families, in order; true is IPv4.
     pub(super) families: Vec<bool>,
     /// Whether it needs an address of each of its families.
     pub(super) needs_all_families: bool,
     /// The addresses that it requests, or the text that is not an address.
     pub(super) requested: Result<Vec<IpAddr>, String>,
+    /// The key of the Services that may have the same address.
+    pub(super) shared: Option<String>,
     /// The addresses in its status that fastrak has written.
     pub(super) published: Vec<IpAddr>,
     /// All addresses in its status. A user can remove the record of who wrote them, but not change them.
@@ -104,8 +111,10 @@ impl AddressService {
             created: metadata.creation_timestamp,
             mode,
             ports: ports(&service),
+            is_local: view.is_local,
             families: families(&spec),
             needs_all_families: spec.ip_family_policy.as_deref() == Some("RequireDualStack"),
+            shared: shared(metadata.annotations.as_ref()),
             requested: requested(metadata.annotations.as_ref(), &spec),
             published: if is_published { shown.clone() } else { Vec::new() },
             shown,
@@ -158,6 +167,11 @@ fn families(spec: &Spec) -> Vec<bool> {
     let families = spec.ip_families.iter().flatten();
     let families: Vec<_> = families.map(|family| family == "IPv4").collect();
     if families.is_empty() { vec![true] } else { families }
+}
+
+fn shared(annotations: Option<&BTreeMap<String, String>>) -> Option<String> {
+    let key = annotations?.get(names::SHARED_ADDRESS)?;
+    (1..=MAX_KEY).contains(&key.len()).then(|| key.clone())
 }
 
 fn requested(

@@ -1,5 +1,6 @@
 //! The leader's cache of the cluster, filled by watches and by responses to its writes.
 
+use super::endpoints::Endpoints;
 use super::frontend_lease::FrontendLease;
 use super::host_ports::HostPorts;
 use super::lease::AddressLease;
@@ -41,18 +42,26 @@ impl Versioned for AddressService {
 pub(super) struct Newest<K, V> {
     objects: BTreeMap<K, V>,
     relisted: BTreeMap<K, V>,
+    /// The highest version that the watch has shown.
+    seen: u64,
     is_synced: bool,
 }
 
 impl<K, V> Default for Newest<K, V> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), relisted: BTreeMap::new(), is_synced: false }
+        Self { objects: BTreeMap::new(), relisted: BTreeMap::new(), seen: 0, is_synced: false }
     }
 }
 
 impl<K: Ord, V: Versioned> Newest<K, V> {
     /// Applies an event of a watch.
     pub(super) fn apply(&mut self, event: Event<(K, Option<V>)>) {
+        if let Event::Apply((_, Some(value)))
+        | Event::InitApply((_, Some(value)))
+        | Event::Delete((_, Some(value))) = &event
+        {
+            self.seen = self.seen.max(value.version());
+        }
         match event {
             Event::Init => self.relisted.clear(),
             Event::InitApply((key, value)) => {
@@ -77,8 +86,24 @@ impl<K: Ord, V: Versioned> Newest<K, V> {
         }
     }
 
+    /// Records the response to a write that may have created the object. If the object is unknown, its
+    /// version decides: the watch may be behind, or may have shown the deletion already.
+    pub(super) fn written(&mut self, key: K, value: V) {
+        if self.objects.contains_key(&key) || self.seen < value.version() {
+            self.put(key, value);
+        }
+    }
+
+    /// Records the response to a change of a known object. The watch also removes an object that has no
+    /// value any more, such as a Service that needs no address, so an unknown one stays unknown.
+    pub(super) fn changed(&mut self, key: K, value: V) {
+        if self.objects.contains_key(&key) {
+            self.put(key, value);
+        }
+    }
+
     /// Records an object, unless a newer version is known.
-    pub(super) fn put(&mut self, key: K, value: V) {
+    fn put(&mut self, key: K, value: V) {
         if self.objects.get(&key).is_none_or(|known| known.version() < value.version()) {
             self.objects.insert(key, value);
         }
@@ -102,6 +127,8 @@ pub(super) struct Watched {
     pub(super) frontends: Newest<Frontend, FrontendLease>,
     /// Watched only if Services may get the addresses of nodes.
     pub(super) host_ports: Reflector<Key, HostPorts>,
+    /// Watched only if traffic to a Service must stay on a node.
+    pub(super) endpoints: Reflector<Key, Endpoints>,
     pub(super) pools: Reflector<String, KnownPool>,
     pub(super) namespaces: Reflector<String, Labels>,
     pub(super) speakers: Reflector<String, AgentPod>,
@@ -109,10 +136,9 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Returns whether any Service may get the addresses of nodes.
-    pub(super) fn serves_nodes(&self) -> bool {
-        let services = self.services.all();
-        services.is_some_and(|services| services.values().any(AddressService::takes_nodes))
+    /// Returns whether any Service has this property.
+    pub(super) fn serves(&self, has: impl FnMut(&AddressService) -> bool) -> bool {
+        self.services.all().is_some_and(|services| services.values().any(has))
     }
 }
 
@@ -205,6 +231,22 @@ mod tests {
         assert_eq!(newest.all().unwrap()["a"], Object(7));
         newest.apply(Event::Apply(("a", Some(Object(8)))));
         assert_eq!(newest.all().unwrap()["a"], Object(8));
+    }
+
+    #[test]
+    fn a_response_does_not_restore_what_the_watch_has_removed() {
+        let mut newest = synced();
+        newest.written("b", Object(5));
+        assert_eq!(newest.all().unwrap()["b"], Object(5), "the watch is behind");
+        newest.apply(Event::Apply(("b", Some(Object(5)))));
+        newest.apply(Event::Delete(("b", Some(Object(6)))));
+        newest.written("b", Object(5));
+        assert!(!newest.all().unwrap().contains_key("b"));
+        newest.changed("b", Object(7));
+        assert!(!newest.all().unwrap().contains_key("b"));
+        newest.written("b", Object(8));
+        newest.changed("b", Object(9));
+        assert_eq!(newest.all().unwrap()["b"], Object(9));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::frontend_lease::{self, FrontendLease};
 use super::lease::{AddressLease, Nodes, Owner, proposal};
-use super::plan::{Step, is_unused};
+use super::plan::{Step, forwards};
 use super::service::AddressService;
+use crate::live;
 use fastrak_admission::patch::only_version;
 use fastrak_api::address_pool::{AddressPool, AddressPoolStatus};
 use fastrak_api::assignment::{Assignment, AssignmentError, State, lease_name};
@@ -16,7 +17,7 @@ use json_patch::{AddOperation, PatchOperation, RemoveOperation};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Client, Resource as _};
 use serde_json::{Value, json};
@@ -44,11 +45,11 @@ pub(super) enum Written {
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
-    #[error("could not propose the address")]
+    #[error("could not create the Lease")]
     Propose(#[source] kube::Error),
-    #[error("could not choose other nodes")]
+    #[error("could not change the Lease")]
     Assign(#[source] kube::Error),
-    #[error("could not release the address")]
+    #[error("could not delete the Lease")]
     Release(#[source] kube::Error),
     #[error("could not read the Service")]
     Service(#[source] kube::Error),
@@ -82,12 +83,16 @@ impl Writer {
                 written(self.create(&lease).await, WriteError::Propose, frontend)
             }
             Step::ReleaseFrontend { lease } => self.release_frontend(lease).await,
-            Step::Assign { lease, nodes } => {
-                let patch = Patch::<()>::Json(json_patch::Patch(assignment(lease, nodes)));
-                let name = lease_name(lease.address());
-                let patched = self.leases.patch(&name, &manager(), &patch).await;
-                written(patched, WriteError::Assign, address)
-            }
+            Step::Assign { lease, nodes, is_proposal } => written(
+                self.patch(lease, assignment(lease, nodes, *is_proposal)).await,
+                WriteError::Assign,
+                address,
+            ),
+            Step::Transfer { lease, owner } => written(
+                self.patch(lease, transfer(lease, owner)).await,
+                WriteError::Assign,
+                address,
+            ),
             Step::Release { lease, is_duplicate } => self.release(lease, *is_duplicate).await,
             Step::Publish { owner, addresses } => self.publish(owner, addresses).await,
         }
@@ -99,6 +104,15 @@ impl Writer {
             ..PostParams::default()
         };
         self.leases.create(&params, lease).await
+    }
+
+    async fn patch(
+        &self,
+        lease: &AddressLease,
+        operations: Vec<PatchOperation>,
+    ) -> kube::Result<Lease> {
+        let patch = Patch::<()>::Json(json_patch::Patch(operations));
+        self.leases.patch(&lease_name(lease.address()), &manager(), &patch).await
     }
 
     /// Deletes a Lease if its Service does not exist or does not need the address. The watch of
@@ -124,7 +138,7 @@ impl Writer {
     async fn release_frontend(&self, lease: &FrontendLease) -> Result<Written, WriteError> {
         let frontend = lease.frontend();
         let live = self.live(&lease.owner).await?;
-        if live.is_some_and(|live| !is_unused(&live, frontend)) {
+        if live.is_some_and(|live| forwards(&live, frontend)) {
             return Ok(Written::Superseded);
         }
         let FrontendAssignment { uid, version, .. } = &lease.assignment;
@@ -152,17 +166,10 @@ impl Writer {
         if name.is_empty() {
             return Ok(None);
         }
-        let request = Request::new(Service::url_path(&(), Some(namespace)));
-        let request = request.get(name, &GetParams::default());
-        let request = request.map_err(kube::Error::BuildRequest).map_err(WriteError::Service)?;
-        match self.client.request_text(request).await {
-            Ok(text) => {
-                let live = AddressService::read(&text).map_err(WriteError::Parse)?.1;
-                Ok(live.filter(|live| live.uid == *uid))
-            }
-            Err(error) if is_superseded(&error) => Ok(None),
-            Err(error) => Err(WriteError::Service(error)),
-        }
+        let text = live::text::<Service>(&self.client, namespace, name).await;
+        let Some(text) = text.map_err(WriteError::Service)? else { return Ok(None) };
+        let (_, live) = AddressService::read(&text).map_err(WriteError::Parse)?;
+        Ok(live.filter(|live| live.uid == *uid))
     }
 
     async fn publish(
@@ -184,15 +191,10 @@ impl Writer {
         let params = PatchParams::apply(names::MANAGER_ADDRESSES);
         let request = Request::new(Service::url_path(&(), Some(namespace)));
         let request = request.patch_subresource("status", name, &params, &Patch::Apply(&body));
-        let request = request.map_err(kube::Error::BuildRequest).map_err(WriteError::Publish)?;
-        match self.client.request_text(request).await {
-            Ok(text) => {
-                let service = AddressService::read(&text).map_err(WriteError::Parse)?.1;
-                Ok(service.map_or(Written::Superseded, |read| Written::Service(read.into())))
-            }
-            Err(error) if is_superseded(&error) => Ok(Written::Superseded),
-            Err(error) => Err(WriteError::Publish(error)),
-        }
+        let response = live::response(&self.client, request).await.map_err(WriteError::Publish)?;
+        let Some(text) = response else { return Ok(Written::Superseded) };
+        let service = AddressService::read(&text).map_err(WriteError::Parse)?.1;
+        Ok(service.map_or(Written::Superseded, |read| Written::Service(read.into())))
     }
 
     /// Writes the status of a pool.
@@ -239,11 +241,24 @@ fn frontend(lease: &Lease) -> Result<Written, WriteError> {
     Ok(Written::Frontend(lease.into()))
 }
 
-/// Returns the patch that chooses other nodes. A new holder must accept the address first.
-fn assignment(lease: &AddressLease, nodes: &Nodes) -> Vec<PatchOperation> {
+fn annotation(key: &str) -> PointerBuf {
+    PointerBuf::from_tokens(["metadata", "annotations", key])
+}
+
+fn add(path: PointerBuf, value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path, value })
+}
+
+/// Returns the patch that names another Service.
+fn transfer(lease: &AddressLease, owner: &Owner) -> Vec<PatchOperation> {
+    let names = owner.annotations().map(|(key, value)| add(annotation(key), json!(value)));
+    let version = only_version(&lease.assignment.version.to_string());
+    [version].into_iter().chain(names).collect()
+}
+
+/// Returns the patch that chooses the nodes of an address.
+fn assignment(lease: &AddressLease, nodes: &Nodes, is_proposal: bool) -> Vec<PatchOperation> {
     let mut operations = vec![only_version(&lease.assignment.version.to_string())];
-    let annotation = |key| PointerBuf::from_tokens(["metadata", "annotations", key]);
-    let add = |path, value: Value| PatchOperation::Add(AddOperation { path, value });
     match &nodes.standby {
         Some(standby) => operations.push(add(annotation(names::STANDBY), json!(standby.as_str()))),
         None if lease.assignment.standby.is_some() => {
@@ -252,7 +267,7 @@ fn assignment(lease: &AddressLease, nodes: &Nodes) -> Vec<PatchOperation> {
         }
         None => {}
     }
-    if nodes.holder != lease.assignment.holder {
+    if is_proposal {
         let spec = |key| PointerBuf::from_tokens(["spec", key]);
         let now = serde_json::to_value(MicroTime(clock::now())).unwrap_or_default();
         operations.extend([

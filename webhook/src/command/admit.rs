@@ -1,8 +1,7 @@
 //! `admit`: prints the response to a review.
 
 use super::input::{self, text};
-use super::report::Report;
-use super::{ClusterArgs, CommandError, Defaults, Exit, cluster, output, subject_of};
+use super::{ClusterArgs, CommandError, Defaults, Exit, cluster, output, report, subject_of};
 use fastrak_admission::review::{NotAReview, Subject, examine};
 use serde_json::Value;
 
@@ -27,7 +26,7 @@ pub(super) fn admit(args: &ClusterArgs, defaults: &Defaults) -> Result<Exit, Com
     output::result(&format!("{response:#}\n"))?;
     let title = title(&review["request"], kind);
     let response = &response["response"];
-    Ok(Report { title: &title, answer: &answer, verdict: &verdict, response }.print())
+    Ok(report::print(&title, &answer, &verdict, response))
 }
 
 fn title(request: &Value, kind: &str) -> String {

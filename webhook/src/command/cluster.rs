@@ -2,16 +2,11 @@
 
 use super::input::{self, text};
 use super::{ClusterArgs, CommandError, output};
-use fastrak_admission::snapshot::namespace::NamespaceInfo;
+use crate::snapshot::watcher::{Read, read_class, read_namespace, read_volume};
 use fastrak_admission::snapshot::node::PartialNode;
-use fastrak_admission::snapshot::volume::{PartialVolume, VolumeInfo};
-use fastrak_admission::snapshot::{ClassInfo, NodeInfo, Snapshot};
+use fastrak_admission::snapshot::{NodeInfo, Snapshot};
 use fastrak_api::node::NodeName;
-use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::storage::v1::StorageClass;
-use kube::core::PartialObjectMeta;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Error, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,26 +34,21 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Snapshot, CommandErr
     let (mut classes, mut nodes) = (BTreeMap::new(), BTreeMap::new());
     let (mut namespaces, mut volumes) = (BTreeMap::new(), BTreeMap::new());
     for object in objects {
-        match (text(object, "/apiVersion"), text(object, "/kind")) {
-            ("storage.k8s.io/v1", "StorageClass") => {
-                let class: StorageClass = typed(object, from)?;
-                let name = class.metadata.name.clone().unwrap_or_default();
-                classes.insert(name, ClassInfo::read(&class));
-            }
-            ("v1", "Node") => {
-                let node: PartialNode = typed(object, from)?;
-                let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
-                nodes.extend(name.ok().map(|name| (name, NodeInfo::read(&node))));
-            }
-            ("v1", "Namespace") => {
-                let metadata = typed::<PartialObjectMeta<Namespace>>(object, from)?.metadata;
-                let info = NamespaceInfo::read(&metadata);
-                namespaces.extend(info.map(|info| (metadata.name.unwrap_or_default(), info)));
-            }
-            ("v1", "PersistentVolume") => volumes.extend(volume(object, from)?),
+        // From a text, as the server does: deserialising from values would link the code twice.
+        let json = object.to_string();
+        let done = match (text(object, "/apiVersion"), text(object, "/kind")) {
+            ("storage.k8s.io/v1", "StorageClass") => add(&mut classes, read_class(&json)),
+            ("v1", "Node") => add_node(&mut nodes, &json),
+            ("v1", "Namespace") => add(&mut namespaces, read_namespace(&json)),
+            ("v1", "PersistentVolume") => add(&mut volumes, read_volume(&json)),
             // Other objects are ignored.
-            _ => {}
-        }
+            _ => Ok(()),
+        };
+        done.map_err(|source| CommandError::Object {
+            from: from.to_owned(),
+            name: format!("{} {}", text(object, "/kind"), text(object, "/metadata/name")),
+            source,
+        })?;
     }
     Ok(Snapshot {
         classes: Arc::new(classes),
@@ -71,28 +61,18 @@ fn read(objects: &[Value], from: &str, own: &str) -> Result<Snapshot, CommandErr
     })
 }
 
-/// A volume of the snapshot and its name.
-type Kept = Option<(String, Arc<VolumeInfo>)>;
-
-fn volume(object: &Value, from: &str) -> Result<Kept, CommandError> {
-    let text = object.to_string();
-    let shape: PartialVolume<'_> =
-        serde_json::from_str(&text).map_err(|error| unread(object, from, error))?;
-    let name = shape.metadata.name.as_deref().unwrap_or_default().to_owned();
-    Ok(shape.info().map(|fact| (name, Arc::new(fact))))
+fn add<K: Ord, V>(all: &mut BTreeMap<K, V>, read: Read<K, V>) -> Result<(), Error> {
+    let (key, value) = read?;
+    all.extend(value.map(|value| (key, value)));
+    Ok(())
 }
 
-fn typed<T: DeserializeOwned>(object: &Value, from: &str) -> Result<T, CommandError> {
-    // From a text, as the server does: deserialising from values would link the code twice.
-    serde_json::from_str(&object.to_string()).map_err(|error| unread(object, from, error))
-}
-
-fn unread(object: &Value, from: &str, source: serde_json::Error) -> CommandError {
-    CommandError::Object {
-        from: from.to_owned(),
-        name: format!("{} {}", text(object, "/kind"), text(object, "/metadata/name")),
-        source,
-    }
+/// Adds a node. Ignores one whose name is malformed.
+fn add_node(nodes: &mut BTreeMap<NodeName, NodeInfo>, json: &str) -> Result<(), Error> {
+    let node: PartialNode = serde_json::from_str(json)?;
+    let name = NodeName::parse(node.metadata.name.as_deref().unwrap_or_default());
+    nodes.extend(name.ok().map(|name| (name, NodeInfo::read(&node))));
+    Ok(())
 }
 
 #[cfg(test)]

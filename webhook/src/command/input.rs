@@ -57,28 +57,23 @@ fn documents(text: &str, from: &str) -> Result<Vec<Value>, CommandError> {
 }
 
 fn gather(document: Value, from: &str, found: &mut Vec<Value>) -> Result<(), CommandError> {
-    let found_kind = match &document {
+    let other = match document {
         // A document with only comments.
         Value::Null => return Ok(()),
-        Value::Object(_) => None,
-        Value::Array(_) => Some("list without a kind"),
-        Value::String(_) => Some("text"),
-        Value::Bool(_) | Value::Number(_) => Some("single value"),
-    };
-    if let Some(kind) = found_kind {
-        return Err(CommandError::NoObject { from: from.to_owned(), found: kind });
-    }
-    match document {
         Value::Object(mut list) if is_list(&list) => {
             let items = list.remove("items").unwrap_or_default();
             let items = if let Value::Array(items) = items { items } else { Vec::new() };
-            items.into_iter().try_for_each(|item| gather(item, from, found))
+            return items.into_iter().try_for_each(|item| gather(item, from, found));
         }
-        object => {
-            found.push(object);
-            Ok(())
+        Value::Object(object) => {
+            found.push(Value::Object(object));
+            return Ok(());
         }
-    }
+        Value::Array(_) => "list without a kind",
+        Value::String(_) => "text",
+        Value::Bool(_) | Value::Number(_) => "single value",
+    };
+    Err(CommandError::NoObject { from: from.to_owned(), found: other })
 }
 
 fn is_list(object: &serde_json::Map<String, Value>) -> bool {

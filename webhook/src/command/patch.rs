@@ -3,8 +3,7 @@
 //! are not applied.
 
 use super::input::{self, text};
-use super::report::Report;
-use super::{CommandError, Defaults, Exit, Format, PatchArgs, cluster, output, subject_of};
+use super::{CommandError, Defaults, Exit, Format, PatchArgs, cluster, output, report, subject_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fastrak_admission::review::{Subject, examine};
@@ -26,31 +25,21 @@ struct Stored {
 pub(super) fn patch(args: &PatchArgs, defaults: &Defaults) -> Result<Exit, CommandError> {
     let objects = input::objects(&input::stdin()?, input::STDIN)?;
     let snapshot = cluster::snapshot(&args.cluster, &defaults.namespace)?;
-    let mut end = Exit::Admitted;
-    let mut all = Vec::new();
-    for object in objects {
-        let (stored, ended) = stored(object, &snapshot, defaults)?;
-        all.push(stored);
-        if ended == Exit::Denied {
-            end = ended;
-        }
-    }
+    let all = objects.into_iter().map(|object| stored(object, &snapshot, defaults));
+    let all: Vec<_> = all.collect::<Result<_, _>>()?;
+    let is_denied = all.iter().any(|stored| stored.object.is_none());
     output::result(&format(all, args.output)?)?;
-    Ok(end)
+    Ok(if is_denied { Exit::Denied } else { Exit::Admitted })
 }
 
-fn stored(
-    object: Value,
-    snapshot: &Snapshot,
-    defaults: &Defaults,
-) -> Result<(Stored, Exit), CommandError> {
+fn stored(object: Value, snapshot: &Snapshot, defaults: &Defaults) -> Result<Stored, CommandError> {
     let subject = Some(text(&object, "/kind")).filter(|_| text(&object, "/apiVersion") == "v1");
     let Some(subject) = subject.and_then(subject_of) else {
         output::message(&format!(
             "{}: skipped, because it is neither a claim nor a Service",
             title(&object)
         ));
-        return Ok((Stored { object: Some(object), operations: Vec::new() }, Exit::Admitted));
+        return Ok(Stored { object: Some(object), operations: Vec::new() });
     };
     let mut operations = set_default_class(&object, subject, snapshot);
     let before = apply(object.clone(), &operations)?;
@@ -61,22 +50,22 @@ fn stored(
     let response: Value = serde_json::from_slice(&answer.body).map_err(unread)?;
     let response = &response["response"];
     let title = title(&object);
-    let end = Report { title: &title, answer: &answer, verdict: &verdict, response }.print();
-    if end == Exit::Denied {
-        return Ok((Stored { object: None, operations: Vec::new() }, end));
+    if report::print(&title, &answer, &verdict, response) == Exit::Denied {
+        return Ok(Stored { object: None, operations: Vec::new() });
     }
     if !operations.is_empty() {
         output::message("  the API server sets the default class of the cluster first");
     }
     operations.extend(read_patch(response)?);
     let object = apply(object, &operations)?;
-    Ok((Stored { object: Some(object), operations }, end))
+    Ok(Stored { object: Some(object), operations })
 }
 
 /// Returns the patch of the API server's DefaultStorageClass plugin.
 fn set_default_class(object: &Value, subject: Subject, snapshot: &Snapshot) -> Vec<PatchOperation> {
     let claim = serde_json::from_str::<PersistentVolumeClaim>(&object.to_string());
-    let open = claim.is_ok_and(|claim| Claim::read(&claim).class == ClassChoice::Unset);
+    let claim = claim.and_then(|claim| Claim::read(&claim));
+    let open = claim.is_ok_and(|claim| claim.class == ClassChoice::Unset);
     let Some(default) = snapshot.defaults().first().map(|info| &info.class.name) else {
         return Vec::new();
     };

@@ -82,11 +82,16 @@ impl ProbeStatus<'_> {
         match (report, outcome) {
             (Report::Failing(cause), Err(Failure { detail, .. })) => {
                 let (advice, cause) = (cause.advice(), cause.as_str());
-                tracing::error!(cause, detail, advice, "the API server does not reach the webhook");
+                tracing::error!(
+                    cause,
+                    detail,
+                    advice,
+                    "failed to reach the webhook through the API server"
+                );
                 self.remark.set(format!("{cause}: {advice} ({detail})"));
             }
             (Report::Recovered, _) => {
-                tracing::info!("the API server reaches the webhook again");
+                tracing::info!("reached the webhook through the API server again");
                 self.remark.clear();
             }
             (Report::Failing(_) | Report::Nothing, _) => {}

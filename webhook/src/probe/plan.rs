@@ -9,7 +9,7 @@ const MAX_DETAIL: usize = 400;
 
 /// The response to a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Response {
+pub(super) enum Response {
     /// The claim was admitted, with this mark.
     Admitted(Option<String>),
     /// The API server rejected the claim with this code and message.
@@ -22,23 +22,20 @@ pub enum Response {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Failure {
-    /// The cause.
     pub cause: Cause,
-    /// The message.
     pub detail: String,
 }
 
 /// The results of the previous probes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct History {
+pub(super) struct History {
     failed: u32,
     reported: Option<Cause>,
 }
 
 /// What to report after a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// Nothing.
+pub(super) enum Report {
     Nothing,
     /// The API server does not reach the webhook, for this cause.
     Failing(Cause),
@@ -51,7 +48,7 @@ pub enum Report {
 const MIN_FAILURES: u32 = 2;
 
 /// Interprets a response.
-pub fn judge(response: &Response) -> Result<(), Failure> {
+pub(super) fn judge(response: &Response) -> Result<(), Failure> {
     let (cause, detail) = match response {
         Response::Admitted(Some(mark)) if mark == names::PROBE_ANSWERED => return Ok(()),
         Response::Admitted(Some(mark)) => {
@@ -67,7 +64,7 @@ pub fn judge(response: &Response) -> Result<(), Failure> {
 impl History {
     /// Returns the history after another probe, and what to report.
     #[must_use]
-    pub fn after(self, outcome: Result<(), Cause>) -> (Self, Report) {
+    pub(super) fn after(self, outcome: Result<(), Cause>) -> (Self, Report) {
         match outcome {
             Ok(()) => {
                 let report =
@@ -86,7 +83,7 @@ impl History {
 
     /// Returns whether the API server reaches the webhook. After a single failure this is unknown.
     #[must_use]
-    pub const fn is_reached(self) -> Option<bool> {
+    pub(super) const fn is_reached(self) -> Option<bool> {
         match self.failed {
             0 => Some(true),
             failed if failed < MIN_FAILURES => None,

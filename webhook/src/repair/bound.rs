@@ -17,8 +17,7 @@ use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume};
 
 /// The restored fields of a bound claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Restoration {
-    /// The changes.
+pub(crate) struct Restoration {
     pub edits: Vec<Edit>,
     /// The event on the claim.
     pub report: Report,
@@ -27,7 +26,7 @@ pub struct Restoration {
 /// Returns the volume of a bound claim that may be fastrak's and does not name its node as it
 /// should.
 #[must_use]
-pub fn volume_to_read<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<&'a str> {
+pub(crate) fn volume_to_read<'a>(claim: &'a Claim, snapshot: &Snapshot) -> Option<&'a str> {
     let name = claim.volume_name.as_deref()?;
     let is_bound = claim.phase.as_deref() == Some("Bound") && !claim.deleting;
     let is_candidate = is_bound
@@ -60,7 +59,7 @@ fn may_be_ours(claim: &Claim, snapshot: &Snapshot) -> bool {
 
 /// Returns what to restore on the claim with this UID, if `volume` is fastrak's and for this claim.
 #[must_use]
-pub fn restore(claim: &Claim, uid: &str, volume: &PersistentVolume) -> Option<Restoration> {
+pub(crate) fn restore(claim: &Claim, uid: &str, volume: &PersistentVolume) -> Option<Restoration> {
     let node = node_of(claim, uid, volume)?;
     let missing = claim.missing_marks(&node)?;
     let mut edits = Vec::new();

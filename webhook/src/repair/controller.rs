@@ -41,25 +41,18 @@ pub struct RepairArgs {
     pub repair_interval: Duration,
 }
 
-/// The controller that repairs.
-pub struct RepairController {
-    /// The API client.
+pub(crate) struct RepairController {
     pub client: Client,
-    /// The snapshot of the cluster.
     pub store: SnapshotStore,
-    /// The settings that decisions use.
     pub settings: Settings,
-    /// The metrics.
     pub metrics: RepairMetrics,
-    /// The event queue.
     pub events: Events,
-    /// The flags.
     pub args: RepairArgs,
 }
 
 impl RepairController {
     /// Repairs until the future is dropped.
-    pub async fn run(&self) {
+    pub(crate) async fn run(&self) {
         // In dry-run mode nothing is changed.
         if self.settings.dry_run {
             std::future::pending::<()>().await;
@@ -184,7 +177,7 @@ impl RepairController {
         match Object::<K>::get(&self.client, key).await {
             Ok(Some(object)) => {
                 if let Repair::Report(report) = K::plan(&object.view, snapshot, self.settings) {
-                    tracing::info!(%kind, namespace, name, note = report.note, "the object is not served");
+                    tracing::info!(%kind, namespace, name, note = report.note, "reported an object that is not served");
                     self.record(&object, report, Action::Watching);
                 }
             }

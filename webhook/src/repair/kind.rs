@@ -32,7 +32,6 @@ pub(super) trait Kind {
     const SUBJECT: Subject;
     /// Parses an object.
     fn read(text: &str) -> Result<Self::View, Error>;
-    /// Returns the key.
     fn key(view: &Self::View) -> Key;
     /// Returns whether the object may need a repair by this snapshot or a later one.
     fn concerns(view: &Self::View, snapshot: &Snapshot) -> bool;
@@ -105,9 +104,11 @@ impl Kind for Claims {
             let note = format!("node {gone}, chosen for the claim, does not exist any more; {now}");
             return Report { reason: EventReason::SelectedNodeRemoved, note };
         }
-        let node = changed.pin.as_ref().map(|node| format!(", node {node}"));
-        let note =
-            format!("repaired after admission missed it: {reason}{}", node.unwrap_or_default());
+        let what = match &changed.pin {
+            Some(node) => format!("pinned the claim to node {node}"),
+            None => "changed the claim".to_owned(),
+        };
+        let note = format!("a repair {what} ({reason})");
         Report { reason: EventReason::PinRepaired, note }
     }
 }
@@ -147,8 +148,8 @@ impl Kind for Services {
 
     fn report(_before: &ServiceView, changed: &ServiceView, reason: Reason) -> Report {
         let note = match changed.decision() {
-            Some(decision) => format!("decided after admission missed it: {decision} ({reason})"),
-            None => format!("removed the decision after admission missed the change: {reason}"),
+            Some(decision) => format!("a repair recorded the decision {decision} ({reason})"),
+            None => format!("a repair removed the decision ({reason})"),
         };
         Report { reason: EventReason::BalancerRepaired, note }
     }

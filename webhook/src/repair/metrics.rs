@@ -1,7 +1,7 @@
 //! The metrics of repairs.
 
+use crate::metrics::Labels;
 use fastrak_admission::review::Subject;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -9,32 +9,15 @@ use prometheus_client::metrics::gauge::Gauge;
 crate::metrics::metric_table! {
     /// The metrics of repairs.
     pub struct RepairMetrics {
-        repairs: Family<RepairLabel, Counter>, "repairs", "Repairs, by outcome";
-        backlog: Family<BacklogLabel, Gauge>, "repair_backlog",
+        repairs: Family<Labels<2>, Counter>, "repairs", "Repairs, by outcome";
+        backlog: Family<Labels<1>, Gauge>, "repair_backlog",
             "Objects that are queued for a repair";
     }
-}
-
-/// The labels of a repair.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RepairLabel {
-    /// The kind of object.
-    pub resource: &'static str,
-    /// The outcome.
-    pub outcome: RepairOutcome,
-}
-
-/// The label of a backlog.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct BacklogLabel {
-    /// The kind of object.
-    pub resource: &'static str,
 }
 
 fastrak_api::text_enum! {
     /// The outcome of a repair.
     pub enum RepairOutcome {
-        /// The object was repaired.
         Repaired = "repaired",
         /// Another client changed the object first.
         Superseded = "superseded",
@@ -48,17 +31,15 @@ fastrak_api::text_enum! {
 pub struct Backlog(Gauge);
 
 impl RepairMetrics {
-    /// Counts a repair.
     pub fn count(&self, subject: Subject, outcome: RepairOutcome) {
-        let label = RepairLabel { resource: subject.as_str(), outcome };
-        self.repairs.get_or_create(&label).inc();
+        let labels = [("resource", subject.as_str()), ("outcome", outcome.as_str())];
+        self.repairs.get_or_create(&labels).inc();
     }
 
     /// Returns the backlog of one kind of object.
     #[must_use]
     pub fn backlog(&self, subject: Subject) -> Backlog {
-        let label = BacklogLabel { resource: subject.as_str() };
-        Backlog(self.backlog.get_or_create_owned(&label))
+        Backlog(self.backlog.get_or_create_owned(&[("resource", subject.as_str())]))
     }
 }
 

@@ -3,35 +3,23 @@
 //! It is kept as the received text, against which the patch is built.
 
 use super::kind::{Key, Kind};
+use crate::live;
 use fastrak_admission::patch::{Edit, Received, only_version};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
-use fastrak_runtime::superseded::is_superseded;
+use fastrak_api::object::trimmed;
 use json_patch::PatchOperation;
 use k8s_openapi::api::core::v1::{Node, ObjectReference};
-use kube::api::{GetParams, ListParams, Patch, PatchParams};
-use kube::core::Request;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::core::{PartialObjectMeta, PartialObjectMetaExt as _, Request};
 use kube::{Api, Client, Resource as _};
-use serde::Deserialize;
 
 /// An object of a kind.
 pub(super) struct Object<K: Kind> {
     /// The fields that decisions use.
     pub(super) view: K::View,
     text: String,
-    metadata: Identity,
-}
-
-#[derive(Deserialize)]
-struct Identified {
-    metadata: Identity,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Identity {
-    uid: String,
-    resource_version: String,
+    metadata: PartialObjectMeta<K::Object>,
 }
 
 /// Why a repair failed.
@@ -61,18 +49,13 @@ impl<K: Kind> Object<K> {
     /// Reads an object. Returns `None` if it does not exist.
     pub(super) async fn get(client: &Client, key: &Key) -> Result<Option<Self>, RepairError> {
         let (namespace, name) = key;
-        let request = Request::new(K::Object::url_path(&(), Some(namespace)));
-        let request = request.get(name, &GetParams::default());
-        let request = request.map_err(kube::Error::BuildRequest).map_err(RepairError::Get)?;
-        match client.request_text(request).await {
-            Ok(text) => Self::read(text).map(Some).map_err(RepairError::Read),
-            Err(error) if is_superseded(&error) => Ok(None),
-            Err(error) => Err(RepairError::Get(error)),
-        }
+        let text = live::text::<K::Object>(client, namespace, name).await;
+        let text = text.map_err(RepairError::Get)?;
+        text.map(Self::read).transpose().map_err(RepairError::Read)
     }
 
     fn read(text: String) -> Result<Self, serde_json::Error> {
-        let Identified { metadata } = serde_json::from_str(&text)?;
+        let metadata = trimmed::metadata(&text)?.into_response_partial();
         Ok(Self { view: K::read(&text)?, text, metadata })
     }
 
@@ -90,37 +73,23 @@ impl<K: Kind> Object<K> {
         };
         let patch = Patch::Json::<()>(json_patch::Patch(operations));
         let request = Request::new(K::Object::url_path(&(), Some(&namespace)));
-        let request = request.patch(&name, &params, &patch);
-        let request = request.map_err(kube::Error::BuildRequest).map_err(RepairError::Change)?;
-        match client.request_text(request).await {
-            Ok(text) => Self::read(text).map(Some).map_err(RepairError::Read),
-            Err(error) if is_superseded(&error) => Ok(None),
-            Err(error) => Err(RepairError::Change(error)),
-        }
+        let response = live::response(client, request.patch(&name, &params, &patch)).await;
+        let changed = response.map_err(RepairError::Change)?;
+        changed.map(Self::read).transpose().map_err(RepairError::Read)
     }
 
     fn operations(&self, edits: &[Edit]) -> Result<Vec<PatchOperation>, serde_json::Error> {
         let received: Received<'_> = serde_json::from_str(&self.text)?;
-        let version = only_version(&self.metadata.resource_version);
-        Ok([vec![version], received.patch(edits)].concat())
+        let version = self.metadata.metadata.resource_version.as_deref().unwrap_or_default();
+        Ok([vec![only_version(version)], received.patch(edits)?].concat())
     }
 
-    /// Returns the UID.
     pub(super) fn uid(&self) -> &str {
-        &self.metadata.uid
+        self.metadata.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// Returns the reference for an event.
     pub(super) fn reference(&self) -> ObjectReference {
-        let (namespace, name) = K::key(&self.view);
-        ObjectReference {
-            api_version: Some(K::Object::api_version(&()).into_owned()),
-            kind: Some(K::Object::kind(&()).into_owned()),
-            namespace: Some(namespace),
-            name: Some(name),
-            uid: Some(self.metadata.uid.clone()),
-            ..ObjectReference::default()
-        }
+        self.metadata.object_ref(&())
     }
 }
 

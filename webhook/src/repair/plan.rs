@@ -13,8 +13,7 @@ use fastrak_api::names::kubernetes;
 
 /// The decision about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Repair {
-    /// Do nothing.
+pub(crate) enum Repair {
     Nothing,
     /// Make these changes, for this reason.
     Change(Vec<Edit>, Reason),
@@ -26,7 +25,7 @@ pub enum Repair {
 
 /// Returns whether a claim waits for its volume.
 #[must_use]
-pub fn waits(claim: &Claim) -> bool {
+pub(crate) fn waits(claim: &Claim) -> bool {
     claim.volume_name.is_none()
         && !claim.deleting
         && matches!(claim.phase.as_deref(), None | Some("Pending"))
@@ -34,13 +33,13 @@ pub fn waits(claim: &Claim) -> bool {
 
 /// Returns whether a Service needs an address, or still has the decision of a time when it did.
 #[must_use]
-pub fn asks(service: &ServiceView) -> bool {
+pub(crate) fn asks(service: &ServiceView) -> bool {
     !service.deleting && (service.is_load_balancer || service.decision.is_some())
 }
 
 /// Decides about a claim.
 #[must_use]
-pub fn claim(claim: &Claim, snapshot: &Snapshot) -> Repair {
+pub(crate) fn claim(claim: &Claim, snapshot: &Snapshot) -> Repair {
     if let Some(volume) = bound::volume_to_read(claim, snapshot) {
         return if is_excluded(claim, snapshot) {
             Repair::Nothing
@@ -86,7 +85,7 @@ fn selects(verdict: &Verdict) -> bool {
 /// Decides about a Service. There is no old object, so a recorded decision stands even if the
 /// configuration has changed: a restart must not remove a machine that is in use.
 #[must_use]
-pub fn service(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Repair {
+pub(crate) fn service(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Repair {
     if !asks(service) {
         return Repair::Nothing;
     }

@@ -52,7 +52,6 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Starts a new list.
     pub(super) fn start_list(&mut self) {
         self.listed = Some(BTreeSet::new());
     }
@@ -76,7 +75,6 @@ impl<T> Queue<T> {
         self.objects.insert(key, Waiting { object, due: Some(due), reported });
     }
 
-    /// Removes an object.
     pub(super) fn remove(&mut self, key: &Key) {
         self.take(key);
     }
@@ -121,7 +119,6 @@ impl<T> Queue<T> {
         self.order.len()
     }
 
-    /// Returns the next due time.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.order.first().map(|(due, _)| *due)
     }

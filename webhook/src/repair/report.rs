@@ -13,10 +13,8 @@ use fastrak_api::reason::EventReason;
 
 /// An event on an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The reason.
+pub(crate) struct Report {
     pub reason: EventReason,
-    /// The note.
     pub note: String,
 }
 
@@ -124,7 +122,7 @@ mod tests {
     use std::sync::Arc;
 
     fn report(object: &Value, snapshot: &Snapshot) -> Option<(EventReason, String)> {
-        let claim = Claim::read(&serde_json::from_value(object.clone()).unwrap());
+        let claim = Claim::read(&serde_json::from_value(object.clone()).unwrap()).unwrap();
         match plan(&claim, snapshot) {
             Repair::Report(Report { reason, note }) => Some((reason, note)),
             Repair::Nothing => None,

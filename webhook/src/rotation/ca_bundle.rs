@@ -13,14 +13,14 @@ use std::collections::BTreeSet;
 
 /// Our webhook configuration: its version, and the `caBundle` of each webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Configuration {
+pub(super) struct Configuration {
     version: String,
     hooks: Vec<(String, Vec<u8>)>,
 }
 
 /// Why `caBundle` could not be read or published.
 #[derive(Debug, thiserror::Error)]
-pub enum BundleError {
+pub(super) enum BundleError {
     /// The webhook configuration does not exist, or has none of our webhooks.
     #[error(
         "MutatingWebhookConfiguration {name} has no webhook {} or {}: apply the manifests",
@@ -29,16 +29,14 @@ pub enum BundleError {
         name = names::WEBHOOK_CONFIGURATION
     )]
     NoConfiguration,
-    /// The webhook configuration could not be read.
     #[error("could not read MutatingWebhookConfiguration {name}", name = names::WEBHOOK_CONFIGURATION)]
     Read(#[source] kube::Error),
-    /// The webhook configuration could not be changed.
     #[error("could not publish the CA bundle in MutatingWebhookConfiguration {name}", name = names::WEBHOOK_CONFIGURATION)]
     Publish(#[source] kube::Error),
 }
 
 /// Reads the webhook configuration from the API server. A watch may be behind.
-pub async fn read(
+pub(super) async fn read(
     configurations: &Api<MutatingWebhookConfiguration>,
 ) -> Result<Configuration, BundleError> {
     let found = configurations.get_opt(names::WEBHOOK_CONFIGURATION).await;
@@ -58,33 +56,33 @@ pub async fn read(
 impl Configuration {
     /// Returns whether all our webhooks have exactly this bundle.
     #[must_use]
-    pub fn has(&self, bundle: &str) -> bool {
+    pub(super) fn has(&self, bundle: &str) -> bool {
         self.hooks.iter().all(|(_, found)| found == bundle.as_bytes())
     }
 
     /// Returns the CAs that all our webhooks trust.
     #[must_use]
-    pub fn trusted(&self) -> BTreeSet<Id> {
+    pub(super) fn trusted(&self) -> BTreeSet<Id> {
         let each = self.bundles().map(|bundle| bundle.iter().map(|pem| Id::of(&pem)).collect());
         each.reduce(|one: BTreeSet<_>, other| &one & &other).unwrap_or_default()
     }
 
     /// Returns the CAs that any of our webhooks trusts.
     #[must_use]
-    pub fn found(&self) -> Bundle {
+    pub(super) fn found(&self) -> Bundle {
         let all: String = self.bundles().map(|bundle| bundle.to_pem()).collect();
         Bundle::salvage(&all)
     }
 
     /// Returns the bundle of each of our webhooks as a text.
-    pub fn texts(&self) -> impl Iterator<Item = String> {
+    pub(super) fn texts(&self) -> impl Iterator<Item = String> {
         self.hooks.iter().map(|(_, found)| String::from_utf8_lossy(found).into_owned())
     }
 
     /// Publishes a bundle. Returns false if another client changed the webhook configuration first.
     /// The change applies to this version only: a replica that has read an older Secret cannot undo
     /// what was published from a newer one.
-    pub async fn publish(
+    pub(super) async fn publish(
         &self,
         configurations: &Api<MutatingWebhookConfiguration>,
         bundle: &str,

@@ -73,14 +73,8 @@ pub enum CertBundleError {
     #[error("{0} is missing or is not a text")]
     Missing(&'static str),
     /// A certificate is invalid or could not be created.
-    #[error("{what} is not usable")]
-    Certificate {
-        /// The part.
-        what: &'static str,
-        /// The error.
-        #[source]
-        source: CertError,
-    },
+    #[error("{0} is not usable")]
+    Certificate(&'static str, #[source] CertError),
     /// The change does not apply to the stored content, which is a bug in the plan.
     #[error("internal error: the planned change does not apply to the stored certificates")]
     Impossible,
@@ -283,7 +277,7 @@ impl Issuance<'_> {
 }
 
 fn wrong(what: &'static str) -> impl Fn(CertError) -> CertBundleError {
-    move |source| CertBundleError::Certificate { what, source }
+    move |source| CertBundleError::Certificate(what, source)
 }
 
 #[cfg(test)]

@@ -44,18 +44,9 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 const STEPS: usize = 24;
 
 /// The task that rotates the certificates.
-pub struct Rotation {
-    /// The watches.
-    pub watched: Watched,
-    /// The rotator.
-    pub rotator: Rotator,
-}
-
-/// Rotates the certificates.
 pub struct Rotator {
-    /// The Secrets of fastrak's namespace.
+    pub watched: Watched,
     pub secrets: Api<Secret>,
-    /// The webhook configurations.
     pub configurations: Api<MutatingWebhookConfiguration>,
     /// The names and lifetimes of new certificates.
     pub spec: CertSpec,
@@ -63,7 +54,6 @@ pub struct Rotator {
     pub poll: Duration,
     /// Where the certificate is served and reported.
     pub outputs: Outputs,
-    /// The wall clock.
     pub clock: Clock,
 }
 
@@ -85,21 +75,20 @@ struct Observed {
     now: OffsetDateTime,
 }
 
-impl Rotation {
+impl Rotator {
     /// Runs until shutdown is requested.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
-        let Self { watched, rotator } = self;
         let mut memory = Memory::new(Instant::now());
-        let mut changes = pin!(watched.changes());
+        let mut changes = pin!(self.watched.changes());
         let mut delay = FIRST_DELAY;
         loop {
-            let wait = match rotator.reconcile(&mut memory).await {
+            let wait = match self.reconcile(&mut memory).await {
                 Ok(wait) => {
                     delay = FIRST_DELAY;
-                    wait.map_or(rotator.poll, |wait| wait.min(rotator.poll))
+                    wait.map_or(self.poll, |wait| wait.min(self.poll))
                 }
                 Err(error) => {
-                    rotator.outputs.report(&error, memory.served.is_some());
+                    self.outputs.report(&error, memory.served.is_some());
                     let wait = delay;
                     delay = (delay * 2).min(MAX_DELAY);
                     wait
@@ -115,9 +104,7 @@ impl Rotation {
             }
         }
     }
-}
 
-impl Rotator {
     /// Takes all steps. Returns the time until the next one, if it is known.
     async fn reconcile(&self, memory: &mut Memory) -> Result<Option<Duration>, RotationError> {
         for _ in 0..STEPS {

@@ -9,23 +9,18 @@ use fastrak_runtime::tls::TlsError;
 
 /// Why the rotation failed.
 #[derive(Debug, thiserror::Error)]
-pub enum RotationError {
-    /// `caBundle` could not be read or published.
+pub(super) enum RotationError {
     #[error("the API server does not trust this webhook")]
     Bundle(#[source] BundleError),
-    /// The Secret could not be read or written.
     #[error("could not load or store the certificates")]
     Secret(#[source] SecretError),
-    /// A certificate could not be created.
     #[error("could not create a certificate")]
     Make(#[source] CertBundleError),
     /// `--tls-dir` has no usable certificate. The previous one is still served.
     #[error("the certificate in --tls-dir is not usable")]
     Mounted(#[source] DirectoryError),
-    /// The certificate could not be served.
     #[error("could not serve the certificate")]
     Serve(#[source] TlsError),
-    /// The rotation made no progress.
     #[error(
         "no progress: other clients keep changing the webhook configuration or the certificates"
     )]
@@ -33,9 +28,8 @@ pub enum RotationError {
 }
 
 impl RotationError {
-    /// Returns the cause in metrics.
     #[must_use]
-    pub fn cause(&self) -> Cause {
+    pub(super) fn cause(&self) -> Cause {
         match self {
             Self::Bundle(BundleError::NoConfiguration) => Cause::NoConfiguration,
             Self::Bundle(BundleError::Read(_)) => Cause::ReadConfiguration,

@@ -1,7 +1,7 @@
 //! The metrics of the rotation.
 
 use super::state::Phase;
-use prometheus_client::encoding::EncodeLabelSet;
+use crate::metrics::Labels;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,55 +13,26 @@ crate::metrics::metric_table! {
             "Time at which the served certificate expires";
         ca_expiry: Gauge, "ca_expiry_timestamp_seconds", "Time at which the current CA expires";
         bundle_match: Gauge, "bundle_match", "Whether caBundle is as it should be";
-        phase: Family<PhaseLabel, Gauge>, "rotation_phase", "Phase of the certificate rotation";
-        failures: Family<CauseLabel, Counter>, "rotation_failures",
+        phase: Family<Labels<1>, Gauge>, "rotation_phase", "Phase of the certificate rotation";
+        failures: Family<Labels<1>, Counter>, "rotation_failures",
             "Failures of the certificate rotation, by cause";
-        issued: Family<KindLabel, Counter>, "certificates_issued",
+        issued: Family<Labels<1>, Counter>, "certificates_issued",
             "Certificates that this replica has created";
     }
-}
-
-/// The label of a phase.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PhaseLabel {
-    /// The phase.
-    pub phase: Phase,
-}
-
-/// The label of a failure.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CauseLabel {
-    /// The cause.
-    pub cause: Cause,
-}
-
-/// The label of a created certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct KindLabel {
-    /// The kind.
-    pub kind: Kind,
 }
 
 fastrak_api::text_enum! {
     /// The cause of a failure.
     pub enum Cause {
-        /// There is no webhook configuration.
         NoConfiguration = "no_configuration",
-        /// The webhook configuration could not be read.
         ReadConfiguration = "read_configuration",
-        /// The bundle could not be published.
         Publish = "publish",
-        /// The Secret could not be read.
         ReadSecret = "read_secret",
-        /// The Secret could not be written.
         WriteSecret = "write_secret",
-        /// A certificate could not be created.
         Make = "make",
-        /// A certificate could not be served.
         Serve = "serve",
         /// Other clients keep changing the objects.
         Contention = "contention",
-        /// The mounted certificate is not usable.
         Mounted = "mounted",
     }
 }
@@ -77,20 +48,17 @@ fastrak_api::text_enum! {
 }
 
 impl RotationMetrics {
-    /// Shows the phase.
     pub fn show(&self, now: Phase) {
         for phase in Phase::ALL {
-            self.phase.get_or_create(&PhaseLabel { phase }).set(i64::from(phase == now));
+            self.phase.get_or_create(&[("phase", phase.as_str())]).set(i64::from(phase == now));
         }
     }
 
-    /// Counts a failure.
     pub fn fail(&self, cause: Cause) {
-        self.failures.get_or_create(&CauseLabel { cause }).inc();
+        self.failures.get_or_create(&[("cause", cause.as_str())]).inc();
     }
 
-    /// Counts a created certificate.
     pub fn issue(&self, kind: Kind) {
-        self.issued.get_or_create(&KindLabel { kind }).inc();
+        self.issued.get_or_create(&[("kind", kind.as_str())]).inc();
     }
 }

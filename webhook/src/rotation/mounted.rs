@@ -6,7 +6,7 @@
 //! at most the first change.
 
 mod directory;
-pub mod plan;
+mod plan;
 
 use super::Outputs;
 use super::ca_bundle::{self, Configuration};
@@ -14,7 +14,7 @@ use super::cert_bundle::cas;
 use super::error::RotationError;
 use super::state::{Phase, Published};
 use super::trust_times::TrustTimes;
-pub use directory::DirectoryError;
+pub(super) use directory::DirectoryError;
 use directory::Found;
 use fastrak_certs::Bundle;
 use fastrak_runtime::clock::Clock;
@@ -32,19 +32,15 @@ const STEPS: usize = 8;
 
 /// The task that serves a mounted certificate.
 pub struct Mounted {
-    /// The directory.
     pub directory: PathBuf,
-    /// The webhook configurations.
     pub configurations: Api<MutatingWebhookConfiguration>,
     /// The names by which the API server reaches the webhook.
     pub names: Vec<String>,
     /// How long API servers may take to load a new bundle.
     pub settle: Duration,
-    /// How often the directory is read.
     pub poll: Duration,
     /// Where the certificate is served and reported.
     pub outputs: Outputs,
-    /// The wall clock.
     pub clock: Clock,
 }
 

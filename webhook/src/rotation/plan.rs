@@ -25,7 +25,7 @@ const MAX_CAS: usize = 32;
 
 /// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Serve the leaf in the Secret.
     Serve,
     /// Publish the bundle in the Secret.
@@ -41,9 +41,7 @@ pub enum Step {
 pub enum Change {
     /// Create a new CA and leaf, and keep trusting these published CAs.
     Recreate {
-        /// The CAs to keep.
         keep: Vec<Id>,
-        /// The reason.
         why: String,
     },
     /// Also trust these CAs, which were published in the meantime.
@@ -52,7 +50,6 @@ pub enum Change {
     Confirm,
     /// Issue a leaf from the current CA, for this reason.
     IssueLeaf(&'static str),
-    /// Create the next CA.
     Introduce,
     /// Make the next CA the current one and issue a leaf.
     Promote,
@@ -60,9 +57,8 @@ pub enum Change {
     Retire(Vec<Id>),
 }
 
-/// Returns the next step.
 #[must_use]
-pub fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
+pub(super) fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
     let recreate = |why: &str| {
         let keep = unexpired(&view.published, &[], lifetimes, now);
         Step::Change(Change::Recreate { keep, why: why.to_owned() })
@@ -99,7 +95,7 @@ pub fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Step {
 /// leaf that is not valid yet is usable: the API server decides by its own clock, and ours may be
 /// behind.
 #[must_use]
-pub fn is_usable(served: &LeafInfo, published: &Published, now: OffsetDateTime) -> bool {
+pub(super) fn is_usable(served: &LeafInfo, published: &Published, now: OffsetDateTime) -> bool {
     published.trusts(served.issuer).is_some() && !served.validity.is_expired(now)
 }
 

@@ -14,35 +14,29 @@ use std::collections::BTreeMap;
 
 /// Why the Secret could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// The Secret could not be read.
+pub(super) enum SecretError {
     #[error("could not read Secret {name}", name = names::WEBHOOK_SECRET)]
     Read(#[source] kube::Error),
-    /// The Secret could not be created.
     #[error("could not create Secret {name}", name = names::WEBHOOK_SECRET)]
     Create(#[source] kube::Error),
-    /// The Secret could not be changed.
     #[error("could not change Secret {name}", name = names::WEBHOOK_SECRET)]
     Change(#[source] kube::Error),
-    /// A patch could not be serialised, which is a bug.
-    #[error("could not serialise a patch of Secret {name}", name = names::WEBHOOK_SECRET)]
-    Encode(#[source] serde_json::Error),
 }
 
 /// Reads the Secret from the API server. A watch may be behind.
-pub async fn read(secrets: &Api<Secret>) -> Result<Option<Secret>, SecretError> {
+pub(super) async fn read(secrets: &Api<Secret>) -> Result<Option<Secret>, SecretError> {
     secrets.get_opt(names::WEBHOOK_SECRET).await.map_err(SecretError::Read)
 }
 
 /// Parses the content of the Secret.
-pub fn content(secret: &Secret) -> Result<CertBundle, CertBundleError> {
+pub(super) fn content(secret: &Secret) -> Result<CertBundle, CertBundleError> {
     let data = secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
     CertBundle::read(&data.collect())
 }
 
 /// Creates the Secret, or changes the version that was read. Returns false if another client
 /// created or changed it first.
-pub async fn write(
+pub(super) async fn write(
     secrets: &Api<Secret>,
     found: Option<&Secret>,
     certs: &CertBundle,
@@ -83,8 +77,8 @@ async fn change(
         {"op": "test", "path": "/metadata/resourceVersion", "value": secret.metadata.resource_version},
         {"op": "add", "path": "/data", "value": all},
     ]))
-    .map_err(SecretError::Encode)?;
-    let patch = Patch::Json::<()>(patch);
+    .map_err(kube::Error::SerdeError);
+    let patch = Patch::Json::<()>(patch.map_err(SecretError::Change)?);
     let changed = secrets.patch(names::WEBHOOK_SECRET, &PatchParams::default(), &patch).await;
     changed.map(drop).map_err(SecretError::Change)
 }

@@ -8,22 +8,20 @@ const BURST: u32 = 3;
 /// The time after which another repair is allowed.
 const EACH: Duration = Duration::from_secs(5);
 
-/// A token bucket.
 #[derive(Clone, Debug)]
-pub struct TokenBucket {
+pub(super) struct TokenBucket {
     left: u32,
     since: Instant,
 }
 
 impl TokenBucket {
-    /// Returns a full bucket.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self { left: BURST, since: now }
     }
 
     /// Takes a token. Returns the time until the next token if there is none.
-    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         while self.left < BURST && now.saturating_duration_since(self.since) >= EACH {
             self.left += 1;
             self.since += EACH;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 /// The time since which each CA is trusted.
 #[derive(Clone, Debug, Default)]
-pub struct TrustTimes {
+pub(super) struct TrustTimes {
     since: BTreeMap<Id, Instant>,
 }
 
 impl TrustTimes {
     /// Updates the trusted CAs. Returns for how long each has been trusted.
-    pub fn update(&mut self, trusted: &BTreeSet<Id>, now: Instant) -> Vec<(Id, Duration)> {
+    pub(super) fn update(&mut self, trusted: &BTreeSet<Id>, now: Instant) -> Vec<(Id, Duration)> {
         self.since.retain(|id, _| trusted.contains(id));
         for id in trusted {
             self.since.entry(*id).or_insert(now);

@@ -30,7 +30,7 @@ impl Watched {
 
     /// Returns a stream with an item for each change. It never ends. Failed watches are retried
     /// with backoff.
-    pub fn changes(self) -> impl Stream<Item = ()> {
-        select(self.secret.events(), self.configuration.events()).map(drop)
+    pub fn changes(&self) -> impl Stream<Item = ()> + use<> {
+        select(self.secret.clone().events(), self.configuration.clone().events()).map(drop)
     }
 }

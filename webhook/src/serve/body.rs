@@ -3,7 +3,7 @@
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The maximum size of a body. The API server accepts objects of up to 3 MiB, and a review contains
 /// two.
@@ -16,22 +16,11 @@ const FOR_SMALL: usize = MAX_BODY;
 /// The memory for the other bytes of large bodies.
 const FOR_LARGE: usize = 3 * MAX_BODY;
 
-/// The memory for bodies.
+/// The memory for bodies: a permit for each byte.
 #[derive(Debug)]
 pub(super) struct Budget {
-    small: BodyBudget,
-    large: BodyBudget,
-}
-
-/// The number of available bytes. A request that needs more fails at once.
-#[derive(Debug)]
-struct BodyBudget(AtomicUsize);
-
-/// Bytes that are returned to the budget when this is dropped.
-#[derive(Debug)]
-struct Reservation<'a> {
-    budget: &'a BodyBudget,
-    bytes: usize,
+    small: Semaphore,
+    large: Semaphore,
 }
 
 /// Why a body could not be received.
@@ -45,11 +34,12 @@ pub(super) enum BodyError {
     Broken(hyper::Error),
 }
 
-/// A body and its memory.
+/// A body and its memory, which is returned when this is dropped.
 pub(super) struct Received<'a> {
     content: Content,
-    small: Reservation<'a>,
-    large: Reservation<'a>,
+    budget: &'a Budget,
+    small: Option<SemaphorePermit<'a>>,
+    large: Option<SemaphorePermit<'a>>,
 }
 
 /// The bytes of a body. Most bodies arrive in one piece, which is not copied.
@@ -60,8 +50,7 @@ enum Content {
 
 impl Default for Budget {
     fn default() -> Self {
-        let budget = |bytes| BodyBudget(AtomicUsize::new(bytes));
-        Self { small: budget(FOR_SMALL), large: budget(FOR_LARGE) }
+        Self { small: Semaphore::new(FOR_SMALL), large: Semaphore::new(FOR_LARGE) }
     }
 }
 
@@ -75,8 +64,7 @@ pub(super) async fn receive(
     }
     let mut body = request.into_body();
     let content = Content::Piece(Bytes::new());
-    let (small, large) = (budget.small.reserve_nothing(), budget.large.reserve_nothing());
-    let mut received = Received { content, small, large };
+    let mut received = Received { content, budget, small: None, large: None };
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
         received.take(data)?;
@@ -100,8 +88,17 @@ impl Received<'_> {
         if length > MAX_BODY {
             return Err(BodyError::TooLarge);
         }
-        let reservation = if length <= SMALL { &mut self.small } else { &mut self.large };
-        reservation.grow(data.len()).ok_or(BodyError::Busy)?;
+        let (budget, reserved) = match length <= SMALL {
+            true => (&self.budget.small, &mut self.small),
+            false => (&self.budget.large, &mut self.large),
+        };
+        // A request that needs more than is available fails at once.
+        let bytes = u32::try_from(data.len()).map_err(|_| BodyError::TooLarge)?;
+        let more = budget.try_acquire_many(bytes).map_err(|_| BodyError::Busy)?;
+        match reserved {
+            Some(reserved) => reserved.merge(more),
+            None => *reserved = Some(more),
+        }
         match &mut self.content {
             Content::Piece(piece) if piece.is_empty() => *piece = data,
             Content::Piece(piece) => {
@@ -116,30 +113,6 @@ impl Received<'_> {
     }
 }
 
-impl BodyBudget {
-    const fn reserve_nothing(&self) -> Reservation<'_> {
-        Reservation { budget: self, bytes: 0 }
-    }
-}
-
-impl Reservation<'_> {
-    /// Reserves more bytes. Returns `None` if they are not available.
-    fn grow(&mut self, more: usize) -> Option<()> {
-        let less = |available: usize| available.checked_sub(more);
-        let taken = self.budget.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        self.bytes += taken.ok().map(|_| more)?;
-        Some(())
-    }
-}
-
-impl Drop for Reservation<'_> {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
-        }
-    }
-}
-
 fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -149,14 +122,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dropped_reservations_are_returned() {
-        let budget = BodyBudget(AtomicUsize::new(10));
-        let (mut one, mut other) = (budget.reserve_nothing(), budget.reserve_nothing());
-        assert_eq!((one.grow(4), one.grow(3), other.grow(3)), (Some(()), Some(()), Some(())));
-        assert_eq!((one.grow(1), other.grow(1)), (None, None));
+    fn dropped_bodies_return_their_memory() {
+        let budget = Budget { small: Semaphore::new(10), large: Semaphore::new(0) };
+        let content = || Content::Piece(Bytes::new());
+        let body = || Received { content: content(), budget: &budget, small: None, large: None };
+        let takes = |body: &mut Received<'_>, bytes| body.take(vec![0; bytes].into()).is_ok();
+        let (mut one, mut other) = (body(), body());
+        assert!(takes(&mut one, 4) && takes(&mut one, 3) && takes(&mut other, 3));
+        assert!(!takes(&mut one, 1) && !takes(&mut other, 1));
         drop(one);
-        assert_eq!((other.grow(8), other.grow(7)), (None, Some(())));
+        assert!(!takes(&mut other, 8) && takes(&mut other, 7));
         drop(other);
-        assert_eq!(budget.0.into_inner(), 10);
+        assert_eq!(budget.small.available_permits(), 10);
     }
 }

@@ -43,23 +43,11 @@ pub enum ClientCaError {
     #[error("--client-auth needs --client-ca")]
     NoFile,
     /// The CA file cannot be read.
-    #[error("could not read --client-ca {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        #[source]
-        source: io::Error,
-    },
+    #[error("could not read --client-ca {0}")]
+    Read(PathBuf, #[source] io::Error),
     /// The content of the CA file is invalid.
-    #[error("the CA certificates of --client-ca {path} are invalid")]
-    Use {
-        /// The file.
-        path: PathBuf,
-        /// The error.
-        #[source]
-        source: TlsError,
-    },
+    #[error("the CA certificates of --client-ca {0} are invalid")]
+    Use(PathBuf, #[source] TlsError),
 }
 
 impl ClientCa {
@@ -78,9 +66,9 @@ impl ClientCa {
         let path = client_ca.ok_or(ClientCaError::NoFile)?;
         let last = tokio::fs::read(&path)
             .await
-            .map_err(|source| ClientCaError::Read { path: path.clone(), source })?;
+            .map_err(|error| ClientCaError::Read(path.clone(), error))?;
         let clients = Clients::new(is_required, client_names, &last, metrics.clone())
-            .map_err(|source| ClientCaError::Use { path: path.clone(), source })?;
+            .map_err(|error| ClientCaError::Use(path.clone(), error))?;
         Ok(Some(Self { path, poll, last, clients: Arc::new(clients) }))
     }
 
@@ -106,14 +94,14 @@ impl ClientCa {
             Ok(found) if found == self.last => return,
             Ok(found) => found,
             Err(source) => {
-                let error = ClientCaError::Read { path: path.clone(), source };
+                let error = ClientCaError::Read(path.clone(), source);
                 return tracing::warn!(error = %Chain(&error), "keeping the previous client CA");
             }
         };
         match self.clients.trust(&found) {
             Ok(()) => tracing::info!(path = %path.display(), "reloaded the client CA"),
             Err(source) => {
-                let error = ClientCaError::Use { path: path.clone(), source };
+                let error = ClientCaError::Use(path.clone(), source);
                 tracing::warn!(error = %Chain(&error), "keeping the previous client CA");
             }
         }

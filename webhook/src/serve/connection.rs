@@ -6,15 +6,12 @@
 
 use super::ConnectionContext;
 use super::handshake::{self, Failure};
-use super::http::ReviewHandler;
 use fastrak_runtime::chain::Chain;
 use fastrak_runtime::connections::{Accepted, Connection, EVICTION_GRACE};
 use fastrak_runtime::http1::{self, Http1Limits};
 use fastrak_runtime::read_timeouts::ReadTimeouts;
 use fastrak_runtime::shutdown::Shutdown;
-use http::{HeaderValue, Request, Response, header};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use http::{HeaderValue, header};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +26,6 @@ pub(super) struct ServerState {
     /// Cancelled when the server stops accepting connections.
     pub(super) closing: CancellationToken,
     pub(super) shutdown: Shutdown,
-}
-
-/// Handles the requests of one connection, and closes it during a drain or when it is too old.
-struct ConnectionService {
-    handler: Arc<ReviewHandler>,
-    shutdown: Shutdown,
-    /// The time from which a response closes the connection.
-    closes_at: Instant,
 }
 
 /// The maximum size of a request header.
@@ -73,11 +62,8 @@ async fn serve_requests(
     state: &ServerState,
 ) {
     let (limits, start) = (state.context.limits, Instant::now());
-    let service = Arc::new(ConnectionService {
-        handler: Arc::clone(&state.context.handler),
-        shutdown: state.shutdown.clone(),
-        closes_at: start + age(limits.age, peer),
-    });
+    // A response closes the connection during a drain and when it is too old.
+    let closes_at = start + age(limits.age, peer);
     let end = async {
         tokio::select! {
             () = state.closing.cancelled() => limits.finish,
@@ -87,23 +73,16 @@ async fn serve_requests(
     };
     let timeouts = ReadTimeouts { header: limits.header, idle: limits.idle };
     let limits = Http1Limits { header_bytes: HEADER_BYTES, timeouts };
-    let served = http1::serve(stream, connection, limits, end, |request| {
-        let service = Arc::clone(&service);
-        async move { service.answer(request).await }
-    });
-    if let Err(error) = served.await {
-        tracing::debug!(error = %Chain(&error), %peer, "the connection was interrupted");
-    }
-}
-
-impl ConnectionService {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let mut response = self.handler.answer(request).await;
-        if self.shutdown.is_requested() || Instant::now() >= self.closes_at {
+    let served = http1::serve(stream, connection, limits, end, |request| async move {
+        let mut response = state.context.handler.answer(request).await;
+        if state.shutdown.is_requested() || Instant::now() >= closes_at {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
         response
+    });
+    if let Err(error) = served.await {
+        tracing::debug!(error = %Chain(&error), %peer, "the connection was interrupted");
     }
 }
 

@@ -1,9 +1,9 @@
 //! The metrics of the server: reviews, connections, handshakes and client certificates.
 
+use crate::metrics::Labels;
 use fastrak_admission::review::{Effect, Subject};
 use fastrak_admission::verdict::Reason;
 use fastrak_runtime::connections::ConnectionMetrics;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,12 +15,12 @@ use std::time::Instant;
 const BUCKETS: [f64; 12] =
     [50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 2e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 2.0];
 
-type Durations = Family<SubjectLabel, Histogram, fn() -> Histogram>;
+type Durations = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
 crate::metrics::metric_table! {
     /// The metrics of the server.
     pub struct ServeMetrics {
-        reviews: Family<ReviewLabels, Counter>, "reviews", "Reviews, by outcome and reason";
+        reviews: Family<Labels<3>, Counter>, "reviews", "Reviews, by outcome and reason";
         review_duration: Durations = Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             "review_duration_seconds", "Time from the header of a review to its response";
         reviews_in_flight: Gauge, "reviews_in_flight", "Reviews in progress";
@@ -28,39 +28,11 @@ crate::metrics::metric_table! {
             "Objects admitted unchanged because the deadline of their review had passed";
         connections: Gauge, "connections", "Open connections";
         connections_evicted: Counter, "connections_evicted", "Evicted connections";
-        handshake_failures: Family<HandshakeLabel, Counter>, "handshake_failures",
+        handshake_failures: Family<Labels<1>, Counter>, "handshake_failures",
             "Failed TLS handshakes";
-        client_certificates: Family<ClientLabel, Counter>, "client_certificates",
+        client_certificates: Family<Labels<1>, Counter>, "client_certificates",
             "TLS handshakes, by the certificate of the client";
     }
-}
-
-/// The labels of a review.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ReviewLabels {
-    resource: &'static str,
-    outcome: &'static str,
-    reason: &'static str,
-}
-
-/// The kind of a reviewed object, as a label.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct SubjectLabel {
-    resource: &'static str,
-}
-
-/// The label of a failed handshake.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct HandshakeLabel {
-    /// The cause.
-    pub cause: HandshakeFailure,
-}
-
-/// The label of a client.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ClientLabel {
-    /// Its certificate.
-    pub outcome: ClientCertificate,
 }
 
 fastrak_api::text_enum! {
@@ -115,11 +87,11 @@ impl ServeMetrics {
 
     /// Counts a review.
     pub fn count_review(&self, subject: Subject, effect: Effect, reason: Reason) {
-        let labels = ReviewLabels {
-            resource: subject.as_str(),
-            outcome: effect.as_str(),
-            reason: reason.as_str(),
-        };
+        let labels = [
+            ("resource", subject.as_str()),
+            ("outcome", effect.as_str()),
+            ("reason", reason.as_str()),
+        ];
         self.reviews.get_or_create(&labels).inc();
     }
 
@@ -131,12 +103,12 @@ impl ServeMetrics {
 
     /// Counts a failed handshake.
     pub fn count_failure(&self, cause: HandshakeFailure) {
-        self.handshake_failures.get_or_create(&HandshakeLabel { cause }).inc();
+        self.handshake_failures.get_or_create(&[("cause", cause.as_str())]).inc();
     }
 
     /// Counts a client.
     pub fn count_client(&self, outcome: ClientCertificate) {
-        self.client_certificates.get_or_create(&ClientLabel { outcome }).inc();
+        self.client_certificates.get_or_create(&[("outcome", outcome.as_str())]).inc();
     }
 }
 
@@ -151,7 +123,7 @@ impl ReviewTimer<'_> {
 impl Drop for ReviewTimer<'_> {
     fn drop(&mut self) {
         self.metrics.reviews_in_flight.dec();
-        let label = SubjectLabel { resource: self.subject.as_str() };
+        let label = [("resource", self.subject.as_str())];
         let seconds = self.start.elapsed().as_secs_f64();
         self.metrics.review_duration.get_or_create(&label).observe(seconds);
     }

@@ -3,7 +3,6 @@
 
 use super::clients::Clients;
 use fastrak_runtime::tls::{Slot, TlsError, server_config};
-use std::fmt;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,11 +21,5 @@ impl Security {
         let asks_clients = clients.is_some();
         let config = server_config(Arc::clone(&slot), clients.map(|clients| clients as _))?;
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), slot, asks_clients })
-    }
-}
-
-impl fmt::Debug for Security {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Security").field("asks_clients", &self.asks_clients).finish_non_exhaustive()
     }
 }

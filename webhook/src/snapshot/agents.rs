@@ -28,7 +28,7 @@ impl SnapshotReporter {
             return down;
         }
         let nodes: Vec<_> = new.iter().take(MAX_EVENTS).map(|(node, _)| node.as_str()).collect();
-        tracing::warn!(agents = new.len(), ?nodes, "agents are not Ready");
+        tracing::warn!(agents = new.len(), ?nodes, "found agents that are not Ready");
         for (node, pod) in new.into_iter().take(MAX_EVENTS) {
             self.record_down(node, pod);
         }

@@ -21,7 +21,8 @@ impl SnapshotReporter {
     pub(super) fn report_classes(&self, snapshot: &Snapshot, reported: &[String]) -> Vec<String> {
         let problems = problems(snapshot);
         for problem in problems.iter().filter(|problem| !reported.contains(&problem.note)) {
-            tracing::warn!(reason = problem.reason.as_str(), "{}", problem.note);
+            let (reason, note) = (problem.reason.as_str(), &problem.note);
+            tracing::warn!(reason, note, "found a problem with StorageClasses");
             for class in &problem.classes {
                 self.record_problem(class, problem);
             }

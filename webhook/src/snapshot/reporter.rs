@@ -12,14 +12,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 /// The task that reports problems.
-pub struct SnapshotReporter {
-    /// The snapshot of the cluster.
+pub(crate) struct SnapshotReporter {
     pub store: SnapshotStore,
-    /// The metrics.
     pub metrics: SnapshotMetrics,
-    /// The event queue.
     pub events: Events,
-    /// Whether this replica leads.
     pub leadership: Leadership,
     /// The namespace of the agents.
     pub namespace: String,
@@ -32,7 +28,7 @@ type Reported = (Vec<String>, DownAgents);
 
 impl SnapshotReporter {
     /// Reports until shutdown is requested.
-    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Infallible> {
+    pub(crate) async fn run(mut self, shutdown: Shutdown) -> Result<(), Infallible> {
         let mut changes = self.store.subscribe();
         let mut reported = Reported::default();
         loop {

@@ -41,7 +41,7 @@ const VOLUMES_TIMEOUT: Duration = Duration::from_secs(30);
 /// The flags of the snapshot.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SnapshotArgs {
-    /// How long an agent may be not Ready before it is down and reported, in seconds.
+    /// How long an agent or a speaker may be not Ready before it is down, in seconds.
     #[arg(long, env = "FASTRAK_AGENT_GRACE", default_value = "60", value_name = "SECONDS", value_parser = parse_or_seconds)]
     pub agent_grace: Duration,
 }
@@ -55,10 +55,9 @@ pub struct SnapshotStore {
 
 /// The task that keeps the snapshot up to date.
 #[derive(Debug)]
-pub struct SnapshotWatcher {
+pub(crate) struct SnapshotWatcher {
     /// The snapshot to update.
     pub store: SnapshotStore,
-    /// The namespace of fastrak.
     pub namespace: String,
     /// Ready once there is a first snapshot.
     pub ready: ReadyHandle,
@@ -132,14 +131,15 @@ impl Reflectors {
 
 impl SnapshotWatcher {
     /// Watches until shutdown is requested.
-    pub async fn run(self, client: Client, shutdown: Shutdown) -> Result<(), Infallible> {
+    pub(crate) async fn run(self, client: Client, shutdown: Shutdown) -> Result<(), Infallible> {
         let namespaces = Watch::all::<Namespace>(client.clone(), read_namespace).metadata_only();
         let mut namespaces = pin!(namespaces.events());
         let mut nodes = pin!(Watch::all::<Node>(client.clone(), read_node).events());
         let volumes = Watch::all::<PersistentVolume>(client.clone(), read_volume);
         let mut volumes = pin!(volumes.events());
         let agents = Watch::namespaced::<Pod>(client.clone(), &self.namespace, AgentPod::read);
-        let mut agents = pin!(agents.labels(&agent_selector()).events());
+        let agents = agents.labels(&format!("{}={}", kubernetes::APP_NAME, names::AGENT));
+        let mut agents = pin!(agents.events());
         let tunnels = Watch::all::<CustomResourceDefinition>(client.clone(), read_name);
         let mut tunnels = pin!(tunnels.named(inlets::TUNNELS).metadata_only().events());
         let mut classes = pin!(Watch::all::<StorageClass>(client, read_class).events());
@@ -220,15 +220,10 @@ impl Schedule {
     }
 }
 
-/// Returns the label selector of the agents' pods.
-fn agent_selector() -> String {
-    format!("{}={}", kubernetes::APP_NAME, names::AGENT)
-}
-
 /// The value of an object and its key. An object may have no value.
-type Read<K, V> = Result<(K, Option<V>), serde_json::Error>;
+pub(crate) type Read<K, V> = Result<(K, Option<V>), serde_json::Error>;
 
-fn read_class(text: &str) -> Read<String, ClassInfo> {
+pub(crate) fn read_class(text: &str) -> Read<String, ClassInfo> {
     let class: StorageClass = serde_json::from_str(text)?;
     let info = ClassInfo::read(&class);
     Ok((info.class.name.clone(), Some(info)))
@@ -244,13 +239,13 @@ fn read_name(text: &str) -> Read<String, ()> {
     Ok((trimmed::metadata(text)?.name.unwrap_or_default(), Some(())))
 }
 
-fn read_volume(text: &str) -> Read<String, Arc<VolumeInfo>> {
+pub(crate) fn read_volume(text: &str) -> Read<String, Arc<VolumeInfo>> {
     let volume: PartialVolume<'_> = serde_json::from_str(text)?;
     let name = volume.metadata.name.as_deref().unwrap_or_default().to_owned();
     Ok((name, volume.info().map(Arc::new)))
 }
 
-fn read_namespace(text: &str) -> Read<String, NamespaceInfo> {
+pub(crate) fn read_namespace(text: &str) -> Read<String, NamespaceInfo> {
     let metadata = trimmed::metadata(text)?;
     let info = NamespaceInfo::read(&metadata);
     Ok((metadata.name.unwrap_or_default(), info))

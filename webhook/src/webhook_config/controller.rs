@@ -11,28 +11,20 @@ use futures::StreamExt as _;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
 use kube::Client;
 use kube::runtime::watcher::Event;
-use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::pin::pin;
 
 /// The task that watches the webhook configuration.
-pub struct ConfigurationWatch {
+pub(crate) struct ConfigurationWatch {
     configuration: Watch<Vec<MutatingWebhook>>,
     wanted: Vec<MutatingWebhook>,
     installation: Installation,
     metrics: DriftMetrics,
 }
 
-#[derive(Deserialize)]
-struct Configuration {
-    #[serde(default)]
-    webhooks: Option<Vec<MutatingWebhook>>,
-}
-
 impl ConfigurationWatch {
-    /// Creates the task.
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         installation: Installation,
         metrics: DriftMetrics,
@@ -44,7 +36,7 @@ impl ConfigurationWatch {
     }
 
     /// Watches until shutdown is requested.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
+    pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), Infallible> {
         let mut events = pin!(self.configuration.clone().events());
         let (mut reported, mut listed) = (BTreeSet::new(), None);
         loop {
@@ -80,13 +72,13 @@ impl ConfigurationWatch {
         }
         for Drift { hook, field, .. } in reported.difference(&drift) {
             let field = field.as_str();
-            tracing::info!(hook, field, "the webhook configuration is as shipped again");
+            tracing::info!(hook, field, "found the webhook configuration as shipped again");
         }
         *reported = drift;
     }
 }
 
 fn read(text: &str) -> Result<Vec<MutatingWebhook>, serde_json::Error> {
-    let configuration: Configuration = serde_json::from_str(text)?;
+    let configuration: MutatingWebhookConfiguration = serde_json::from_str(text)?;
     Ok(configuration.webhooks.unwrap_or_default())
 }

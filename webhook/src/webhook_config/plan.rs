@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 /// The names of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
-    /// The namespace.
     pub namespace: String,
     /// The Service by which the API server reaches the webhook.
     pub service: String,
@@ -26,23 +25,14 @@ fastrak_api::text_enum! {
         Webhook = "webhook",
         /// The Service or URL.
         ClientConfig = "client_config",
-        /// The rules.
         Rules = "rules",
-        /// The namespace selector.
         NamespaceSelector = "namespace_selector",
-        /// The object selector.
         ObjectSelector = "object_selector",
-        /// The match conditions.
         MatchConditions = "match_conditions",
-        /// The failure policy.
         FailurePolicy = "failure_policy",
-        /// The timeout.
         Timeout = "timeout_seconds",
-        /// The match policy.
         MatchPolicy = "match_policy",
-        /// The reinvocation policy.
         ReinvocationPolicy = "reinvocation_policy",
-        /// The side effects.
         SideEffects = "side_effects",
         /// The versions of reviews.
         Versions = "admission_review_versions",
@@ -52,19 +42,15 @@ fastrak_api::text_enum! {
 /// A difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Drift {
-    /// The webhook.
     pub hook: String,
-    /// The field.
     pub field: Field,
-    /// The current value.
     pub found: String,
-    /// The shipped value.
     pub wanted: String,
 }
 
 /// Returns the differences between the shipped webhooks and the current ones.
 #[must_use]
-pub fn drift(
+pub(crate) fn drift(
     wanted: &[MutatingWebhook],
     found: &[MutatingWebhook],
     installation: &Installation,

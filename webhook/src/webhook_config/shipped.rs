@@ -15,7 +15,7 @@ const SHIPPED: &str = include_str!("shipped.json");
 pub struct ShippedError(#[source] serde_json::Error);
 
 /// Returns the shipped webhooks with the names of an installation.
-pub fn hooks(installation: &Installation) -> Result<Vec<MutatingWebhook>, ShippedError> {
+pub(crate) fn hooks(installation: &Installation) -> Result<Vec<MutatingWebhook>, ShippedError> {
     let configuration: MutatingWebhookConfiguration =
         serde_json::from_str(SHIPPED).map_err(ShippedError)?;
     let mut hooks = configuration.webhooks.unwrap_or_default();

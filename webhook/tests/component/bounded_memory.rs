@@ -1,21 +1,18 @@
-//! The program stays within the memory limit of its manifest with the largest claims and Services
-//! that an API server accepts, also while it leads and repairs them.
+//! The program stays within the memory limit of its manifest with the largest objects that an API
+//! server accepts, also while it leads, repairs claims and Services, and gives addresses.
 
-use crate::http;
-use crate::runs_as_a_program::{PROGRAM, free_port};
+use crate::addresses::Addresses;
+use crate::runs_as_a_program::Program;
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_api::names;
 use fastrak_api::names::kubernetes::SELECTED_NODE;
-use fastrak_testkit::objects::{claim, service};
-use fastrak_testkit::process::{Invocation, Process};
+use fastrak_testkit::objects::{claim, pod, service};
 use fastrak_testkit::{Options, eventually, fake_node, memory, or_skip};
 use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{ContainerPort, PersistentVolumeClaim, Pod, Service};
 use kube::Api;
 use kube::api::PostParams;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 
 const COUNT: usize = 200;
 /// The bytes of a claim's labels, near the limit of an API server: etcd accepts requests of 1.5
@@ -57,20 +54,11 @@ async fn hundreds_of_objects_of_more_than_a_megabyte_fit_into_the_leader() -> Re
     for name in ["node-a", "node-b"] {
         fake_node(&cluster.client, name).await?;
     }
-    // No webhook answers yet, and the API server would wait two seconds at each write.
-    let configuration = ["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION];
-    cluster.plane.kubectl(&configuration).await?;
+    no_webhook(&cluster).await?;
     make(&cluster).await?;
-    let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
-    let invocation = Invocation::new(Path::new(PROGRAM))
-        .arg("--listen=127.0.0.1:0")
-        .arg(format!("--admin-addr={admin}"))
-        .arg("--repair-delay=0.2")
-        .arg(format!("--kubeconfig={}", cluster.kubeconfig()));
-    let log = cluster.plane.logs_dir().join("fastrak-webhook.log");
-    let process = Process::start("fastrak-webhook", &invocation, &log)?;
+    let program = Program::start(&cluster, &["--repair-delay=0.2"]).await?;
     eventually(SOON * 6, "everything is repaired", || async {
-        let (_, metrics) = http::get(admin, "/metrics").await?;
+        let metrics = program.metrics().await?;
         for resource in ["persistentvolumeclaims", "services"] {
             let line = format!(
                 "fastrak_webhook_repairs_total{{resource=\"{resource}\",outcome=\"repaired\"}} {REPAIRED}"
@@ -82,7 +70,67 @@ async fn hundreds_of_objects_of_more_than_a_megabyte_fit_into_the_leader() -> Re
         Ok(())
     })
     .await?;
-    let (peak, limit) = (memory::peak(process.pid())?, memory::limit("webhook.yaml")?);
+    is_within_its_limit(&program)
+}
+
+/// Creates large Services that get the addresses of the nodes that run their pods, the
+/// EndpointSlices that name those, and pods with host ports.
+async fn make_addressed(addresses: &Addresses) -> Result<()> {
+    let pods: Api<Pod> = addresses.cluster.api("default");
+    let services = addresses.services();
+    let large = |number: usize| {
+        let (name, port) = (format!("web-{number}"), 1000 + u16::try_from(number).unwrap_or(0));
+        let mut asks = service(&name).load_balancer().port(port).local().build("default");
+        asks.metadata.labels.get_or_insert_default().extend(memory::labels(SERVICE_LABELS));
+        let mut user = pod(&name).on_node("node-a").build("default");
+        let host_port = ContainerPort {
+            container_port: 80,
+            host_port: Some(i32::from(port) + 1000),
+            ..ContainerPort::default()
+        };
+        let containers = &mut user.spec.get_or_insert_default().containers;
+        containers.iter_mut().for_each(|it| it.ports = Some(vec![host_port.clone()]));
+        user.metadata.labels.get_or_insert_default().extend(memory::labels(LABELS));
+        let (pods, services) = (pods.clone(), services.clone());
+        async move {
+            addresses.pods_on(&name, "node-a").await?;
+            pods.create(&PostParams::default(), &user).await?;
+            services.create(&PostParams::default(), &asks).await.map(drop)?;
+            anyhow::Ok(())
+        }
+    };
+    let made = futures::stream::iter((0..COUNT).map(large)).buffer_unordered(4);
+    made.try_collect::<()>().await.context("make Services, EndpointSlices and pods")
+}
+
+#[tokio::test]
+async fn addresses_for_hundreds_of_large_services_fit_into_the_leader() -> Result<()> {
+    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
+    no_webhook(&addresses.cluster).await?;
+    addresses.cluster.plane.kubectl(&["create", "serviceaccount", "default"]).await?;
+    make_addressed(&addresses).await?;
+    let flags = ["--repair-delay=0.2", "--addresses", "--balancer=node-ip"];
+    let program = Program::start(&addresses.cluster, &flags).await?;
+    eventually(SOON * 6, "each Service has an address", || async {
+        let metrics = program.metrics().await?;
+        let line = format!("fastrak_webhook_frontends{{state=\"accepted\"}} {COUNT}");
+        ensure!(metrics.contains(&line), "{metrics}");
+        Ok(())
+    })
+    .await?;
+    addresses.has(&format!("web-{}", COUNT - 1), &["192.0.2.1"]).await?;
+    is_within_its_limit(&program)
+}
+
+/// Removes the webhook configuration: no webhook answers yet, and the API server would wait two
+/// seconds at each write.
+async fn no_webhook(cluster: &TestCluster) -> Result<()> {
+    let configuration = ["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION];
+    cluster.plane.kubectl(&configuration).await.map(drop)
+}
+
+fn is_within_its_limit(program: &Program) -> Result<()> {
+    let (peak, limit) = (memory::peak(program.process.pid())?, memory::limit("webhook.yaml")?);
     ensure!(peak <= limit, "{} KiB of {} KiB", peak >> 10, limit >> 10);
     Ok(())
 }

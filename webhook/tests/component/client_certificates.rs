@@ -6,7 +6,7 @@ use fastrak_certs::{CertificateAuthority, KeyPairPem, Usage};
 use fastrak_testkit::eventually;
 use fastrak_webhook::serve::client_ca::ClientAuthArgs;
 use fastrak_webhook::serve::clients::ClientAuth;
-use fastrak_webhook::serve::metrics::{ClientCertificate, ClientLabel};
+use fastrak_webhook::serve::metrics::ClientCertificate;
 use rustls::{ClientConfig, HandshakeKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -44,9 +44,8 @@ async fn is_answered(server: &Server, config: ClientConfig) -> Result<()> {
 }
 
 fn counted(server: &Server) -> [u64; 3] {
-    let of = |outcome| {
-        server.metrics.serving.client_certificates.get_or_create(&ClientLabel { outcome }).get()
-    };
+    let counters = &server.metrics.serving.client_certificates;
+    let of = |it: ClientCertificate| counters.get_or_create(&[("outcome", it.as_str())]).get();
     [ClientCertificate::None, ClientCertificate::Untrusted, ClientCertificate::Trusted].map(of)
 }
 

@@ -4,7 +4,7 @@ use crate::server::{Connection, LIMITS, Server, connect, request};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_testkit::eventually;
 use fastrak_webhook::serve::Limits;
-use fastrak_webhook::serve::metrics::{HandshakeFailure, HandshakeLabel};
+use fastrak_webhook::serve::metrics::HandshakeFailure;
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ async fn ten_thousand_half_open_handshakes_do_not_block_other_clients() -> Resul
             ask(&mut kept).await.context("an older connection is not served any more")?;
         }
     }
-    let evicted = HandshakeLabel { cause: HandshakeFailure::Evicted };
+    let evicted = [("cause", HandshakeFailure::Evicted.as_str())];
     eventually(SOON, "the oldest are evicted", || async {
         let evicted = server.metrics.serving.handshake_failures.get_or_create(&evicted).get();
         let open = server.metrics.serving.connections.get();

@@ -95,7 +95,7 @@ async fn a_service_gets_a_decision_and_loses_it_with_its_type() -> Result<()> {
     }))?;
     let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
     let printed = command.run().await?.stderr;
-    let text = "Warning: fastrak: left it unchanged: \"ip-alias\" is none of auto";
+    let text = "Warning: fastrak: left it: \"ip-alias\" is not auto";
     assert!(printed.contains(text), "{printed}");
 
     // Other defaults change nothing that was decided.
@@ -175,9 +175,7 @@ async fn a_service_with_source_ranges_is_never_public() -> Result<()> {
 
     let fixed = web("fixed").with_spec(|spec| spec.load_balancer_ip = Some("10.0.0.7".to_owned()));
     assert_eq!(said(&services.create(fixed).await?), none);
-    let local = web("local")
-        .with_spec(|spec| spec.external_traffic_policy = Some("Local".to_owned()))
-        .build("default");
+    let local = web("local").local().build("default");
     let yaml = serde_json::to_string(&local)?;
     let command = cluster.plane.kubectl_command().args(["create", "-f", "-"]).stdin(yaml);
     let printed = command.run().await?.stderr;

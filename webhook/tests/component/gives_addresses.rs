@@ -1,150 +1,19 @@
-//! Services get addresses of AddressPools, and lose them with their mode, type or object. The test
-//! answers for the speakers: it accepts or refuses what the leader proposes.
+//! Services get addresses of AddressPools, and lose them with their mode, type or object.
 
-use crate::agents::{runs, set_ready};
+use crate::addresses::{Addresses, FLAGS};
+use crate::agents::set_ready;
 use crate::test_cluster::{SOON, TestCluster};
 use anyhow::{Context as _, Result, ensure};
-use fastrak_api::address_pool::AddressPool;
+use fastrak_api::assignment::heartbeat_name;
 use fastrak_api::names;
-use fastrak_testkit::objects::{node, service};
-use fastrak_testkit::{Options, apply_manifests, eventually, fake_node_from, or_skip};
+use fastrak_api::node::NodeName;
+use fastrak_testkit::objects::service;
+use fastrak_testkit::{Options, eventually, or_skip};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt as _};
-use serde_json::{Value, json};
-use std::path::Path;
-use std::time::Duration;
-use tokio::task::JoinHandle;
-
-const FLAGS: [&str; 2] = ["--addresses", "--balancer=address-pool"];
-
-/// A cluster with the component and two nodes that run speakers.
-struct Addresses {
-    cluster: TestCluster,
-    speakers: JoinHandle<()>,
-}
-
-impl Drop for Addresses {
-    fn drop(&mut self) {
-        self.speakers.abort();
-    }
-}
-
-impl Addresses {
-    async fn start() -> Result<Option<Self>> {
-        let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(None));
-        let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/addresses");
-        for file in ["namespace.yaml", "crd.yaml", "webhook.yaml"] {
-            apply_manifests(&cluster.plane, &component.join(file)).await?;
-        }
-        for (name, address) in [("node-a", "192.0.2.1"), ("node-b", "192.0.2.2")] {
-            fake_node_from(&cluster.client, node(name).address("InternalIP", address)).await?;
-            runs(&cluster, names::SPEAKER, name).await?;
-        }
-        let leases: Api<Lease> = cluster.api(names::ADDRESS_NAMESPACE);
-        let speakers = tokio::spawn(async move {
-            loop {
-                drop(answer(&leases).await);
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        Ok(Some(Self { cluster, speakers }))
-    }
-
-    async fn pool(&self, name: &str, addresses: &[&str]) -> Result<()> {
-        let pool = json!({
-            "apiVersion": names::ADDRESS_POOL_VERSION, "kind": "AddressPool",
-            "metadata": {"name": name}, "spec": {"addresses": addresses},
-        });
-        self.pools().patch(name, &PatchParams::apply("test"), &Patch::Apply(&pool)).await?;
-        Ok(())
-    }
-
-    fn pools(&self) -> Api<AddressPool> {
-        Api::all(self.cluster.client.clone())
-    }
-
-    fn services(&self) -> Api<Service> {
-        self.cluster.api("default")
-    }
-
-    async fn create(&self, name: &str) -> Result<Service> {
-        let object = service(name).load_balancer().port(80).build("default");
-        Ok(self.services().create(&PostParams::default(), &object).await?)
-    }
-
-    async fn change(&self, name: &str, patch: Value) -> Result<()> {
-        let params = PatchParams::default();
-        self.services().patch(name, &params, &Patch::Merge(patch)).await?;
-        Ok(())
-    }
-
-    /// Waits until the Service has exactly these addresses.
-    async fn has(&self, name: &str, addresses: &[&str]) -> Result<()> {
-        eventually(SOON, format!("{name} has {addresses:?}"), || async {
-            let service = self.services().get(name).await?;
-            let ingress = ingress(&service);
-            let has: Vec<_> = ingress.iter().filter_map(|one| one["ip"].as_str()).collect();
-            ensure!(has == addresses, "{ingress:?}");
-            ensure!(ingress.iter().all(|one| one["ipMode"] == "VIP"), "{ingress:?}");
-            Ok(())
-        })
-        .await
-    }
-
-    /// Waits until the node holds the address.
-    async fn held_by(&self, address: &str, node: &str) -> Result<()> {
-        let leases: Api<Lease> = self.cluster.api(names::ADDRESS_NAMESPACE);
-        eventually(SOON, format!("{node} holds {address}"), || async {
-            let spec = leases.get(address).await?.spec.unwrap_or_default();
-            ensure!(spec.holder_identity.as_deref() == Some(node), "{spec:?}");
-            Ok(())
-        })
-        .await
-    }
-
-    /// Waits until exactly these Leases exist.
-    async fn leases(&self, names: &[&str]) -> Result<()> {
-        let leases: Api<Lease> = self.cluster.api(names::ADDRESS_NAMESPACE);
-        eventually(SOON, format!("the Leases are {names:?}"), || async {
-            let all = leases.list(&ListParams::default()).await?.items;
-            let have: Vec<_> = all.iter().map(Lease::name_any).collect();
-            ensure!(have == names, "{have:?}");
-            Ok(())
-        })
-        .await
-    }
-}
-
-/// Accepts what is proposed. 192.0.2.66 is in use by a station, and port 81 of node-a by a process.
-async fn answer(leases: &Api<Lease>) -> Result<()> {
-    for lease in leases.list(&ListParams::default()).await?.items {
-        if lease.annotations().get(names::ADDRESS_STATE).map(String::as_str) != Some("proposed") {
-            continue;
-        }
-        let mut annotations = json!({ names::ADDRESS_STATE: "accepted" });
-        if lease.name_any() == "192.0.2.66" {
-            annotations = json!({
-                names::ADDRESS_STATE: "refused", names::ADDRESS_CONFLICT: "02:00:00:00:00:99",
-            });
-        }
-        if lease.name_any() == "192.0.2.1.tcp.81" {
-            annotations = json!({
-                names::ADDRESS_STATE: "refused", names::FRONTEND_CONFLICT: "listening",
-            });
-        }
-        let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
-        leases.patch(&lease.name_any(), &PatchParams::default(), &patch).await?;
-    }
-    Ok(())
-}
-
-fn ingress(service: &Service) -> Vec<Value> {
-    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    let ingress = status.and_then(|balancer| balancer.ingress.as_ref()).into_iter().flatten();
-    ingress.map(|one| json!(one)).collect()
-}
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_service_gets_an_address_and_loses_it_with_its_object() -> Result<()> {
@@ -176,6 +45,90 @@ async fn a_service_gets_an_address_and_loses_it_with_its_object() -> Result<()> 
     addresses.leases(&["192.0.2.41"]).await?;
     addresses.has("other", &["192.0.2.41"]).await?;
     allocated(&addresses, "lan", 1).await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn a_published_address_that_its_only_node_refuses_is_proposed_to_it_again() -> Result<()> {
+    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
+    addresses.pool("lan", &["192.0.2.40/30"]).await?;
+    let webhook = addresses.cluster.webhook(&FLAGS).await?;
+    addresses.pods_on("web", "node-b").await?;
+    let object = service("web").load_balancer().port(80).local().build("default");
+    addresses.services().create(&PostParams::default(), &object).await?;
+    addresses.has("web", &["192.0.2.40"]).await?;
+
+    let leases: Api<Lease> = addresses.cluster.api(names::ADDRESS_NAMESPACE);
+    let refused = json!({
+        "metadata": {"annotations": {
+            names::ADDRESS_STATE: "refused", names::ADDRESS_CONFLICT: "02:00:00:00:00:99",
+        }},
+        "spec": {"acquireTime": "2020-01-01T00:00:00.000000Z"},
+    });
+    let params = PatchParams::default();
+    let before = leases.patch("192.0.2.40", &params, &Patch::Merge(refused)).await?;
+    eventually(SOON, "the node accepts the address", || async {
+        let lease = leases.get("192.0.2.40").await?;
+        let state = lease.annotations().get(names::ADDRESS_STATE).cloned();
+        ensure!(state.as_deref() == Some("accepted"), "{state:?}");
+        let (before, spec) = (before.spec.clone(), lease.spec.unwrap_or_default());
+        ensure!(spec.holder_identity.as_deref() == Some("node-b"), "{spec:?}");
+        ensure!(before.and_then(|spec| spec.acquire_time) != spec.acquire_time, "{spec:?}");
+        Ok(())
+    })
+    .await?;
+    addresses.has("web", &["192.0.2.40"]).await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn only_heartbeats_of_removed_nodes_are_deleted() -> Result<()> {
+    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
+    let leases: Api<Lease> = addresses.cluster.api(names::ADDRESS_NAMESPACE);
+    let of = |node: &str| heartbeat_name(&NodeName::parse(node).expect("a name"));
+    let gone: Vec<_> = ["node-x", "node-y"].map(of).into();
+    let kept = vec!["another".to_owned(), of("node-a")];
+    for name in gone.iter().chain(&kept) {
+        let lease = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+        leases.create(&PostParams::default(), &lease).await?;
+    }
+    let webhook = addresses.cluster.webhook(&FLAGS).await?;
+    eventually(SOON, "two heartbeats are deleted", || async {
+        let left = leases.list(&ListParams::default()).await?;
+        let left: Vec<_> = left.iter().map(ResourceExt::name_any).collect();
+        ensure!(left == kept, "{left:?}");
+        Ok(())
+    })
+    .await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn the_address_of_a_local_service_follows_its_pods() -> Result<()> {
+    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
+    addresses.pool("lan", &["192.0.2.40/30"]).await?;
+    let webhook = addresses.cluster.webhook(&FLAGS).await?;
+    addresses.pods_on("web", "node-b").await?;
+    for (name, balancer) in [("web", "address-pool"), ("nodes", "node-ip")] {
+        let object = service(name).load_balancer().port(80).local();
+        let object = object.annotate(names::BALANCER, balancer).build("default");
+        addresses.services().create(&PostParams::default(), &object).await?;
+    }
+    addresses.has("web", &["192.0.2.40"]).await?;
+    addresses.held_by("192.0.2.40", "node-b").await?;
+    addresses.has("nodes", &[]).await?;
+
+    addresses.pods_on("web", "node-a").await?;
+    addresses.held_by("192.0.2.40", "node-a").await?;
+    addresses.has("web", &["192.0.2.40"]).await?;
+    for (node, address) in [("node-b", "192.0.2.2"), ("node-a", "192.0.2.1")] {
+        addresses.pods_on("nodes", node).await?;
+        addresses.has("nodes", &[address]).await?;
+        addresses.leases(&[&format!("{address}.tcp.80"), "192.0.2.40"]).await?;
+    }
+    addresses.pods_on("web", "node-c").await?;
+    let text = "node node-a answers for 192.0.2.40 and runs no ready pod of the Service";
+    addresses.cluster.has_event("AddressUnreachable", "web", text).await?;
     webhook.stop().await
 }
 
@@ -288,66 +241,5 @@ async fn without_the_component_the_mode_is_refused_with_a_warning() -> Result<()
     let created = services.create(&PostParams::default(), &object.build("default")).await?;
     assert_eq!(created.annotations()[names::BALANCER_DECISION], "skipped:unsupported-mode");
     assert_eq!(created.spec.and_then(|spec| spec.load_balancer_class), None);
-    webhook.stop().await
-}
-
-#[tokio::test]
-async fn without_a_pool_a_service_gets_the_addresses_of_the_nodes_whose_ports_are_free()
--> Result<()> {
-    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
-    let webhook = addresses.cluster.webhook(&["--addresses", "--balancer=auto"]).await?;
-    addresses.create("web").await?;
-    addresses.has("web", &["192.0.2.1", "192.0.2.2"]).await?;
-    addresses.leases(&["192.0.2.1.tcp.80", "192.0.2.2.tcp.80"]).await?;
-    // The second Service with the port gets no node, and its event names the first.
-    addresses.create("other").await?;
-    let text = "80/TCP on node-a, node-b: Service default/web has it";
-    addresses.cluster.has_event("AddressNotAssigned", "other", text).await?;
-    webhook.shows(&["fastrak_webhook_services_without_address 1"]).await?;
-    // A port that a process uses, and one that is reserved.
-    for (name, port) in [("taken", 81), ("ssh", 22)] {
-        let object = service(name).load_balancer().port(port).build("default");
-        addresses.services().create(&PostParams::default(), &object).await?;
-    }
-    addresses.has("taken", &["192.0.2.2"]).await?;
-    let text = "81/TCP on node-a: a process listens on it";
-    addresses.cluster.has_event("AddressInUse", "taken", text).await?;
-    let text = "22/TCP on node-a, node-b: it is reserved";
-    addresses.cluster.has_event("AddressNotAssigned", "ssh", text).await?;
-    // A pod with the host port takes its node from the Service.
-    let accounts: Api<ServiceAccount> = addresses.cluster.api("default");
-    let metadata = ObjectMeta { name: Some("default".to_owned()), ..ObjectMeta::default() };
-    let account = ServiceAccount { metadata, ..ServiceAccount::default() };
-    accounts.create(&PostParams::default(), &account).await?;
-    let pods: Api<Pod> = addresses.cluster.api("default");
-    let host =
-        json!([{"name": "c", "image": "x", "ports": [{"containerPort": 80, "hostPort": 80}]}]);
-    let pod = json!({
-        "metadata": {"name": "ingress"}, "spec": {"nodeName": "node-b", "containers": host},
-    });
-    pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
-    addresses.has("web", &["192.0.2.1"]).await?;
-
-    // A pool does not change what a Service has; those without an address get one of it.
-    addresses.pool("lan", &["192.0.2.40/30"]).await?;
-    addresses.has("other", &["192.0.2.40"]).await?;
-    addresses.has("ssh", &["192.0.2.41"]).await?;
-    addresses.has("web", &["192.0.2.1"]).await?;
-    addresses.services().delete("web", &DeleteParams::default()).await?;
-    addresses.leases(&["192.0.2.1.tcp.81", "192.0.2.2.tcp.81", "192.0.2.40", "192.0.2.41"]).await?;
-    webhook.stop().await
-}
-
-#[tokio::test]
-async fn a_service_that_moves_from_its_nodes_to_a_pool_leaves_no_lease() -> Result<()> {
-    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
-    let webhook = addresses.cluster.webhook(&["--addresses", "--balancer=node-ip"]).await?;
-    addresses.pool("lan", &["192.0.2.40/30"]).await?;
-    addresses.create("web").await?;
-    addresses.has("web", &["192.0.2.1", "192.0.2.2"]).await?;
-    let choice = json!({"metadata": {"annotations": {names::BALANCER: "address-pool"}}});
-    addresses.change("web", choice).await?;
-    addresses.has("web", &["192.0.2.40"]).await?;
-    addresses.leases(&["192.0.2.40"]).await?;
     webhook.stop().await
 }

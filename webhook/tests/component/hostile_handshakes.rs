@@ -3,7 +3,7 @@
 use crate::server::{LIMITS, Server, connect};
 use anyhow::{Context as _, Result, ensure};
 use fastrak_testkit::eventually;
-use fastrak_webhook::serve::metrics::{HandshakeFailure, HandshakeLabel};
+use fastrak_webhook::serve::metrics::HandshakeFailure;
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ async fn response(server: &Server, sent: &[u8]) -> Result<Vec<u8>> {
 async fn is_counted(server: &Server, cause: HandshakeFailure, count: u64) -> Result<()> {
     let counter = server.metrics.serving.handshake_failures.clone();
     eventually(SOON, format!("{count} of {cause:?}"), || async {
-        let found = counter.get_or_create(&HandshakeLabel { cause }).get();
+        let found = counter.get_or_create(&[("cause", cause.as_str())]).get();
         if found == count { Ok(()) } else { Err(anyhow::anyhow!("{found}")) }
     })
     .await

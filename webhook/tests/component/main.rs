@@ -1,6 +1,7 @@
 //! The webhook against a real API server, with its own ServiceAccount and the rights that the
 //! manifests grant. One behaviour per file, and one binary, which is linked once.
 
+mod addresses;
 mod admin_port;
 mod agents;
 mod answers_offline;
@@ -12,9 +13,11 @@ mod continuous_client;
 mod decides_services;
 mod default_class_both_ways;
 mod defaults_claims;
+mod deletes_tunnels;
 mod drains;
 mod dry_run;
 mod gives_addresses;
+mod gives_node_addresses;
 mod guarded_metrics;
 mod hostile_handshakes;
 mod hostile_input;
@@ -40,6 +43,7 @@ mod rotates_without_a_gap;
 mod runs_as_a_program;
 mod server;
 mod serves_a_mounted_certificate;
+mod shares_addresses;
 mod superseded_changes;
 mod survives_outages;
 mod survives_wrong_clocks;

@@ -53,15 +53,28 @@ async fn has_volume(
     .await
 }
 
-/// Creates a claim that must be left to an existing volume, and returns its pin and the reason.
+/// Waits until a claim is left to an existing volume, which the webhook's watch reports a moment
+/// after it was created. Creates it then, and returns its pin and the reason.
 async fn left_to_volume(
     cluster: &TestCluster,
     object: &PersistentVolumeClaim,
 ) -> Result<(Option<String>, Option<String>)> {
-    let made = cluster.claim(object).await?.metadata;
-    ensure!(annotation(&made, SELECTED_NODE).is_none(), "it is provisioned: {made:?}");
-    ensure!(label(&made, NODE).is_none(), "an agent sees it: {made:?}");
-    Ok((annotation(&made, NODE), annotation(&made, PINNED_BY)))
+    let claims: Api<PersistentVolumeClaim> = cluster.api("default");
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    eventually(SOON, "the webhook leaves the claim to the volume", || async {
+        is_left(&claims.create(&dry_run, object).await?)
+    })
+    .await?;
+    let made = cluster.claim(object).await?;
+    is_left(&made)?;
+    Ok((annotation(&made.metadata, NODE), annotation(&made.metadata, PINNED_BY)))
+}
+
+fn is_left(claim: &PersistentVolumeClaim) -> Result<()> {
+    let made = &claim.metadata;
+    ensure!(annotation(made, SELECTED_NODE).is_none(), "it is provisioned: {made:?}");
+    ensure!(label(made, NODE).is_none(), "an agent sees it: {made:?}");
+    Ok(())
 }
 
 /// Waits until a claim is bound to this volume.

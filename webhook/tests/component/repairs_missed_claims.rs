@@ -89,7 +89,7 @@ async fn claims_stored_while_the_webhook_was_down_are_repaired() -> Result<()> {
     webhook.shows(&[line]).await?;
     // One task handles claims in order: after the repair of a later claim, the one that opts out
     // was handled too.
-    cluster.register("127.0.0.1:9".parse()?).await?;
+    cluster.unregister().await?;
     cluster.claim(&ours("later").annotate(SELECTED_NODE, "node-a").build("default")).await?;
     eventually(SOON, "a later claim is repaired", || async {
         let found = cluster.api::<PersistentVolumeClaim>("default").get("later").await?;

@@ -85,7 +85,7 @@ async fn missed_services_are_repaired() -> Result<()> {
     let idle = r#"fastrak_webhook_repair_backlog{resource="services"} 0"#;
     webhook.shows(&[line, idle]).await?;
     // One task handles Services in order: after a later one, the others were handled.
-    cluster.register("127.0.0.1:9".parse()?).await?;
+    cluster.unregister().await?;
     create(&services, web("later"), "default").await?;
     becomes(&services, "later", none).await?;
     assert_eq!(said(&services.get("kept").await?), inlets());
@@ -138,7 +138,7 @@ async fn an_address_of_another_load_balancer_ends_the_decision() -> Result<()> {
     becomes(&services, "others", withheld.clone()).await?;
     cluster.has_event("BalancerRepaired", "others", "skipped:foreign-address").await?;
     // After a later Service, the others were handled; nothing is repaired twice.
-    cluster.register("127.0.0.1:9".parse()?).await?;
+    cluster.unregister().await?;
     create(&services, web("later"), "default").await?;
     becomes(&services, "later", inlets()).await?;
     assert_eq!(said(&services.get("others").await?), withheld);

@@ -10,17 +10,34 @@ use std::path::Path;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fastrak-webhook");
 
+/// The webhook as a process.
+pub(crate) struct Program {
+    pub(crate) process: Process,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Program {
+    pub(crate) async fn start(cluster: &TestCluster, flags: &[&str]) -> Result<Self> {
+        let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
+        let invocation = Invocation::new(Path::new(PROGRAM))
+            .arg("--listen=127.0.0.1:0")
+            .arg(format!("--admin-addr={admin}"))
+            .arg(format!("--kubeconfig={}", cluster.kubeconfig()))
+            .args(flags);
+        let log = cluster.plane.logs_dir().join("fastrak-webhook.log");
+        let process = Process::start("fastrak-webhook", &invocation, &log)?;
+        Ok(Self { process, admin })
+    }
+
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        Ok(http::get(self.admin, "/metrics").await?.1)
+    }
+}
+
 #[tokio::test]
 async fn it_becomes_ready_and_stops_in_order() -> Result<()> {
     let cluster = or_skip!(TestCluster::start(Options::api_only()).await, Ok(()));
-    let admin: SocketAddr = (Ipv4Addr::LOCALHOST, free_port().await?).into();
-    let invocation = Invocation::new(Path::new(PROGRAM))
-        .arg("--listen=127.0.0.1:0")
-        .arg(format!("--admin-addr={admin}"))
-        .arg("--drain=0.1")
-        .arg(format!("--kubeconfig={}", cluster.kubeconfig()));
-    let log = cluster.plane.logs_dir().join("fastrak-webhook.log");
-    let mut process = Process::start("fastrak-webhook", &invocation, &log)?;
+    let Program { mut process, admin } = Program::start(&cluster, &["--drain=0.1"]).await?;
     eventually(SOON, "the program is ready", || async {
         let (status, body) = http::get(admin, "/readyz").await?;
         ensure!(status == 200, "{status}: {body}");

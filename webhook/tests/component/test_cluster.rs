@@ -119,18 +119,32 @@ impl TestCluster {
         set_urls(&self.client, address).await
     }
 
+    /// Sets an address that nobody serves in the webhook configuration, and waits until the API server
+    /// no longer calls the webhook.
+    pub(crate) async fn unregister(&self) -> Result<()> {
+        self.register("127.0.0.1:9".parse()?).await?;
+        eventually(SOON, "the API server does not call the webhook", || async {
+            ensure!(self.dry_decision().await?.is_none(), "it was called");
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits until the API server calls the webhook. It watches webhook configurations.
     pub(crate) async fn is_asked(&self) -> Result<()> {
-        let services: Api<Service> = self.api("default");
-        let probe = service("probe").load_balancer().port(80).build("default");
-        let params = PostParams { dry_run: true, ..PostParams::default() };
         eventually(SOON, "the API server calls the webhook", || async {
-            let answer = services.create(&params, &probe).await?;
-            let decision = annotation(&answer.metadata, names::BALANCER_DECISION);
-            decision.context("it was not called")
+            self.dry_decision().await?.context("it was not called")
         })
         .await
         .map(drop)
+    }
+
+    /// Returns the decision about a Service that is not created.
+    async fn dry_decision(&self) -> Result<Option<String>> {
+        let probe = service("probe").load_balancer().port(80).build("default");
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let answer = self.api::<Service>("default").create(&params, &probe).await?;
+        Ok(annotation(&answer.metadata, names::BALANCER_DECISION))
     }
 
     /// Waits until an event of this reason is recorded on the object of this name in `default`.

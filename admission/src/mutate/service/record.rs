@@ -8,13 +8,16 @@ use fastrak_api::balancer::{Decision, Ingress, MANAGED, Mode, ServiceView, SkipR
 /// The mode that was decided for.
 ///
 /// A client that does not know the record removes it, with the rest of the annotations, when it
-/// replaces the Service. The decision on the old object stands then.
+/// replaces the Service. The decision on the old object stands then. It does not stand if the object
+/// says that the Service was skipped: a webhook is called again with its own result.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     /// By the object of the request.
     now: Option<Mode>,
     /// By the object before an update.
     before: Option<Mode>,
+    /// True if the object of the request records that the Service was skipped.
+    is_skipped: bool,
     /// True if fastrak keeps the operator away from a Service that another load balancer serves.
     withheld: bool,
 }
@@ -25,7 +28,9 @@ impl Record {
         let mode = |service: &ServiceView| service.decision().and_then(Decision::mode);
         let read = |service: &ServiceView| mode(service).filter(|mode| settings.serves(*mode));
         let withheld = is_withheld(request.service) || request.old.is_some_and(is_withheld);
-        Self { now: read(request.service), before: request.old.and_then(read), withheld }
+        let (now, before) = (read(request.service), request.old.and_then(read));
+        let is_skipped = matches!(request.service.decision(), Some(Decision::Skipped(_)));
+        Self { now, before, is_skipped, withheld }
     }
 
     /// Returns the same; without any record, the mode that has given the Service its address. A
@@ -35,17 +40,17 @@ impl Record {
             (None, Ingress::By(mode)) => Some(mode).filter(|mode| settings.serves(*mode)),
             (Some(_), _) | (None, Ingress::Absent | Ingress::Unknown | Ingress::Foreign) => None,
         };
-        Self { now: self.now.or(self.before).or(serving), ..self }
+        Self { now: self.decided().or(serving), ..self }
     }
 
     /// Returns the mode of the Service, if it was decided.
     pub(super) fn decided(self) -> Option<Mode> {
-        self.now.or(self.before)
+        self.now.or(self.before.filter(|_| !self.is_skipped))
     }
 
     /// Returns whether fastrak has written annotations of a mode.
     pub(super) fn is_there(self) -> bool {
-        self.withheld || self.decided().is_some()
+        self.withheld || self.now.or(self.before).is_some()
     }
 
     /// Returns whether the decision before the update was that the Service gets no address.

@@ -22,19 +22,19 @@ impl Settings {
     pub const fn serves(&self, mode: Mode) -> bool {
         match mode {
             Mode::Auto | Mode::AddressPool | Mode::NodeIp => self.addresses,
-            Mode::Inlets | Mode::None => true,
+            Mode::Inlets | Mode::Class | Mode::None => true,
         }
     }
 }
 
 /// Parses the name of a mode, as a flag.
 pub fn balancer() -> impl TypedValueParser<Value = Mode> {
-    parser(|_| true)
+    parser(|mode| mode != Mode::Class)
 }
 
 /// Parses the name of a mode that carries everything, as a flag.
 pub fn alternative() -> impl TypedValueParser<Value = Mode> {
-    parser(Mode::carries_everything)
+    parser(|mode| mode != Mode::Class && mode.carries_everything())
 }
 
 fn parser(accepts: fn(Mode) -> bool) -> impl TypedValueParser<Value = Mode> {

@@ -3,13 +3,14 @@ use crate::fixtures::{
     SETTINGS, after, annotated, annotation, is_silent, snapshot, warned, with_labels,
     with_namespace,
 };
-use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY};
+use fastrak_api::names::inlets::{MANAGE, MANAGE_LEGACY, PROXY_PROTO};
 use fastrak_api::names::{BALANCER, BALANCER_DECISION};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod address_pool;
 mod auto;
+mod class;
 mod limits;
 mod stripped;
 mod taken;
@@ -150,6 +151,18 @@ fn a_service_of_another_load_balancer_is_left_with_a_warning() {
 }
 
 #[test]
+fn a_users_proxy_protocol_passes_unchanged_and_stays_when_the_type_changes() {
+    let changed = created(&annotated(&plain(), &[(PROXY_PROTO, "v2")]));
+    assert_eq!((written(&changed), annotation(&changed, PROXY_PROTO)), (INLETS, Some("v2")));
+    is_silent(&update(&changed, &changed), Reason::Inlets);
+    let mut new = changed.clone();
+    new["spec"]["type"] = json!("ClusterIP");
+    let new = after(&new, &update(&changed, &new));
+    assert_eq!(written(&new), (None, None, None));
+    assert_eq!(annotation(&new, PROXY_PROTO), Some("v2"));
+}
+
+#[test]
 fn a_skip_is_decided_again_when_its_reason_is_gone() {
     let marked = annotated(&plain(), &[("metallb.io/address-pool", "x")]);
     let old = created(&marked);
@@ -160,11 +173,12 @@ fn a_skip_is_decided_again_when_its_reason_is_gone() {
 
 #[test]
 fn an_unsupported_mode_is_left_with_one_warning() {
-    for choice in ["node-ip", "ip-alias", "class=metallb", "class=", "nonsense", "", "a\u{7}b"] {
+    for choice in ["node-ip", "ip-alias", "class", "class=", "nonsense", "", "a\u{7}b"] {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
         let verdict = create(&object);
         assert!(
-            warned(&verdict)[0].ends_with(" is none of auto, inlets, address-pool, node-ip, none")
+            warned(&verdict)[0]
+                .ends_with(" is not auto, inlets, address-pool, node-ip, class=NAME or none")
         );
         let changed = after(&object, &verdict);
         assert_eq!(written(&changed), (None, None, Some("skipped:unsupported-mode")), "{choice}");
@@ -175,7 +189,7 @@ fn an_unsupported_mode_is_left_with_one_warning() {
 #[test]
 fn a_service_that_inlets_cannot_carry_gets_the_alternative_and_one_warning() {
     for (port, protocol, problem) in
-        [(53, "UDP", "port 53 is UDP"), (9, "SCTP", "port 9 is SCTP"), (8123, "TCP", "port 8123")]
+        [(53, "UDP", "port 53/UDP"), (9, "SCTP", "port 9/SCTP"), (8123, "TCP", "port 8123 itself")]
     {
         let mut object = plain();
         object["spec"]["ports"] = json!([{"port": port, "protocol": protocol}]);
@@ -243,7 +257,7 @@ fn a_namespaces_default_comes_after_the_services_choice_and_before_the_flag() {
 
 #[test]
 fn a_namespaces_default_that_is_not_served_is_recorded_as_such_until_it_is() {
-    for choice in ["node-ip", "ip-alias", "class=metallb", "rubbish", ""] {
+    for choice in ["node-ip", "ip-alias", "class=", "rubbish", ""] {
         let verdict = decide_in(&of_namespace(choice), None, &plain());
         let changed = after(&plain(), &verdict);
         assert_eq!(written(&changed), (None, None, Some("skipped:unsupported-mode")), "{choice}");
@@ -256,7 +270,7 @@ fn a_namespaces_default_that_is_not_served_is_recorded_as_such_until_it_is() {
     }
     // A Service of another load balancer stays so with any namespace.
     let foreign = annotated(&plain(), &[("metallb.io/address-pool", "x")]);
-    let verdict = decide_in(&of_namespace("class=metallb"), None, &foreign);
+    let verdict = decide_in(&of_namespace("class="), None, &foreign);
     assert_eq!(verdict.reason, Reason::ForeignMark);
 }
 
@@ -278,7 +292,10 @@ fn every_decision_has_a_warning() {
             to_none.clone(),
             "fastrak: left it without an address; to request one, set another fastrak.io/balancer",
         ),
-        (udp(), "fastrak: left it without an address: inlets cannot carry it, port 53 is UDP"),
+        (
+            udp(),
+            "fastrak: left it without an address: inlets cannot carry port 53/UDP; set another mode",
+        ),
         (
             annotated(&plain(), &[(MANAGE, "1")]),
             "fastrak: left it unchanged: its user has set operator.inlets.dev/manage",

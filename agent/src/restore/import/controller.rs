@@ -10,7 +10,7 @@ use crate::claims::plan::Plan;
 use crate::claims::pv;
 use crate::cluster::ClaimState;
 use crate::context::Context;
-use crate::failure::{Failure, Operation};
+use crate::failure::{During as _, Failure, Operation};
 use crate::metrics::{Restore, RestoreKind};
 use crate::unfinished::Outcome;
 use fastrak_api::claim::Claim;
@@ -23,7 +23,12 @@ use fastrak_store::volumes::import::Import;
 use std::path::Path;
 
 /// Gives the claim the data of the volume with this name.
-pub async fn reconcile(context: &Context, claim: &Claim, plan: &Plan, name: &str) -> Outcome {
+pub(crate) async fn reconcile(
+    context: &Context,
+    claim: &Claim,
+    plan: &Plan,
+    name: &str,
+) -> Outcome {
     let id = &plan.spec.identity.volume;
     let (counted, outcome) = match import(context, claim, plan, name).await {
         Ok(Ok(())) => (Restore::done, Outcome::Done),
@@ -50,7 +55,7 @@ async fn import(
     let identity = identity(plan);
     let id = identity.volume.clone();
     let imported = context.on_disk(move |store| store.imported(&id)).await;
-    let volume = match imported.map_err(Failure::of(Operation::Import))? {
+    let volume = match imported.during(Operation::Import)? {
         Some(volume) => volume,
         None => match find_source(context, claim, plan, name).await? {
             Ok(place) => move_data(context, plan, (name, &identity), place).await?,
@@ -60,8 +65,7 @@ async fn import(
     let mut plan = plan.clone();
     plan.spec.identity = identity;
     let object = pv::object(&plan, &volume);
-    let created = context.cluster.create(&object).await;
-    if created.map_err(Failure::of(Operation::Import))? {
+    if context.cluster.create(&object).await.during(Operation::Import)? {
         context.snapshot.set_published(&plan.spec.identity.volume);
         report_imported(context, claim, name, &volume).await;
     }
@@ -100,7 +104,7 @@ async fn move_data(
         volume: volume.to_owned(),
     };
     let imported = context.on_disk(move |store| store.import(&import)).await;
-    let imported = imported.map_err(Failure::of(Operation::Import))?;
+    let imported = imported.during(Operation::Import)?;
     context.metrics.pools.volumes.add(&imported.pool, 1);
     Ok(imported)
 }
@@ -108,13 +112,11 @@ async fn move_data(
 async fn gather(context: &Context, claim: &Claim, name: &str) -> Result<Evidence, Failure> {
     let namespace = context.cluster.namespace(&claim.namespace);
     let read = tokio::try_join!(context.cluster.object(name), namespace);
-    let (object, namespace) = read.map_err(Failure::of(Operation::Import))?;
+    let (object, namespace) = read.during(Operation::Import)?;
     let namespace_created = namespace.and_then(|namespace| namespace.created);
     let source = object.as_ref().map(Source::read);
     let claim = match source.as_ref().and_then(|source| source.volume.claim.as_ref()) {
-        Some(claim) => {
-            context.cluster.claim(claim).await.map_err(Failure::of(Operation::Import))?
-        }
+        Some(claim) => context.cluster.claim(claim).await.during(Operation::Import)?,
         None => ClaimState::Gone,
     };
     let path = source.as_ref().and_then(|source| source.path.as_deref());

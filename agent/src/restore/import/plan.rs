@@ -13,30 +13,29 @@ use std::path::{Path, PathBuf};
 
 /// The evidence, all of it read just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Evidence {
+pub(crate) struct Evidence {
     /// The PersistentVolume with that name.
-    pub source: Option<Source>,
+    pub(crate) source: Option<Source>,
     /// The state of its former claim.
-    pub claim: ClaimState,
+    pub(crate) claim: ClaimState,
     /// The creation time of the claim's namespace, in seconds since 1970.
-    pub namespace_created: Option<i64>,
+    pub(crate) namespace_created: Option<i64>,
     /// Whether its data is mounted; `None` if the mounts cannot be read.
-    pub mounted: Option<bool>,
+    pub(crate) mounted: Option<bool>,
 }
 
 /// The place of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// The configured directory.
-    pub from: PathBuf,
+    pub(crate) from: PathBuf,
     /// The name of the volume's directory in it.
-    pub name: OsString,
+    pub(crate) name: OsString,
 }
 
 /// Why a claim cannot have the data. Its user reads it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No directory is configured.
+pub(crate) enum Refusal {
     #[error(
         "node {0} imports no volumes; an administrator can allow it with --import-from of its agent"
     )]
@@ -45,40 +44,31 @@ pub enum Refusal {
     /// nobody learns about the volumes of others.
     #[error(
         "node {node} has no volume {volume} that a claim in this namespace may import; it must be \
-         of the provisioner {local_path} or {openebs}, on this node, with the policy Retain, Released \
+         of the provisioner {local_path} or {openebs}, on that node, with the policy Retain, Released \
          by a claim of this namespace, and the namespace must not have been recreated since",
         local_path = provisioners::LOCAL_PATH,
         openebs = provisioners::OPENEBS_LOCAL
     )]
-    NotHere {
-        /// This node.
-        node: String,
-        /// The requested volume.
-        volume: String,
-    },
-    /// The class requires a quota, which imported data cannot have.
+    NotHere { node: String, volume: String },
     #[error(
         "no quota can enforce the size of volume {0}, and the claim's class requires one; use a class \
          without quota: required"
     )]
     NoQuota(String),
-    /// Its data is in none of the configured directories.
     #[error(
-        "volume {0} is in none of the directories from which this node imports volumes; an \
+        "volume {0} is in none of the directories from which its node imports volumes; an \
          administrator can add its directory with --import-from of the agent"
     )]
     OtherDirectory(String),
-    /// Its claim still exists.
     #[error("volume {0} still belongs to a claim; delete that claim first")]
     ClaimExists(String),
-    /// It is mounted.
     #[error("volume {0} is still mounted, or the agent cannot read the mounts; delete its pods")]
     Mounted(String),
 }
 
 /// Decides whether `claim`, whose class has this `quota`, may import the volume of this name on the
 /// node with this name and hostname. Returns the place of the data.
-pub fn decide(
+pub(crate) fn decide(
     (claim, quota): (&Claim, Quota),
     volume: &str,
     (node, hostname, directories): (&str, &str, &[PathBuf]),

@@ -11,21 +11,18 @@ use std::path::PathBuf;
 
 /// A volume of another provisioner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     /// The common fields of volumes.
-    pub volume: Volume,
-    /// The path of its data.
-    pub path: Option<PathBuf>,
+    pub(crate) volume: Volume,
+    pub(crate) path: Option<PathBuf>,
     /// The hostname label of the one node that can use it.
-    pub hostname: Option<String>,
+    pub(crate) hostname: Option<String>,
     /// Its creation time, in seconds since 1970.
-    pub created: Option<i64>,
+    pub(crate) created: Option<i64>,
 }
 
 impl Source {
-    /// Reads a volume.
-    #[must_use]
-    pub fn read(object: &PersistentVolume) -> Self {
+    pub(crate) fn read(object: &PersistentVolume) -> Self {
         let spec = object.spec.as_ref();
         let created = object.metadata.creation_timestamp.as_ref();
         Self {
@@ -37,8 +34,7 @@ impl Source {
     }
 
     /// Returns the claim that it was for, if the volume is retained and no claim uses it.
-    #[must_use]
-    pub fn former_claim(&self) -> Option<&ClaimRef> {
+    pub(crate) fn former_claim(&self) -> Option<&ClaimRef> {
         let free = matches!(self.volume.phase, Phase::Released | Phase::Available);
         let kept = free && !self.volume.deleting && self.volume.policy == ReclaimPolicy::Retain;
         self.volume.claim.as_ref().filter(|claim| kept && claim.uid.is_some())

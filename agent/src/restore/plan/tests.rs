@@ -6,6 +6,7 @@ use fastrak_api::node::NodeName;
 use fastrak_api::volume::Identity;
 use fastrak_store::volumes::VolumeSpec;
 use fastrak_testkit::fixtures;
+use k8s_openapi::api::core::v1::ObjectReference;
 use proptest::prelude::*;
 
 const OLD: &str = "0b0a3a2e-0d6c-4f5f-9e57-3c2f1d2b4a59";
@@ -44,7 +45,7 @@ fn plan() -> Plan {
             mode: Mode::default(),
             quota: Quota::default(),
         },
-        claim_version: "7".to_owned(),
+        claim: ObjectReference::default(),
         size: "1Gi".to_owned(),
         access_modes: Vec::new(),
         mount_options: Vec::new(),

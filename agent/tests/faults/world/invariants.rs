@@ -224,7 +224,7 @@ fn in_trash(state: &State, pool: &str, id: &VolumeId) -> Option<Ino> {
 }
 
 fn is_restorable(state: &State, name: &OsStr) -> bool {
-    layout::restorable(name).is_some_and(|id| in_trash(state, POOLS[0].1, &id).is_some())
+    layout::volume(name).is_some_and(|id| in_trash(state, POOLS[0].1, &id).is_some())
 }
 
 /// Returns the existing volume that a claim requests.

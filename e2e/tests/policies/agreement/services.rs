@@ -59,7 +59,7 @@ fn beyond(object: Value) -> Value {
 fn mixes(type_: &str) -> Vec<Value> {
     let mut all = vec![plain(type_), beyond(plain(type_))];
     let marks: [(&str, &[&str]); 6] = [
-        (BALANCER, &["inlets", "none", "node-ip", "class=x", "", "nonsense"]),
+        (BALANCER, &["inlets", "none", "node-ip", "class=", "", "nonsense"]),
         (BALANCER_DECISION, &["inlets", "none", "skipped:headless", "skipped:user-managed", "x"]),
         (MANAGE, &["1", "0", "true"]),
         (MANAGE_LEGACY, &["true", "false", ""]),
@@ -142,12 +142,24 @@ const INLETS: [(&str, &str); 3] =
 const NONE: [(&str, &str); 3] =
     [(MANAGE, "0"), (MANAGE_LEGACY, "false"), (BALANCER_DECISION, "none")];
 
+/// Returns a new Service that chooses this mode.
+pub(crate) fn choosing(mode: &str) -> Value {
+    annotated(balancer(), &[(BALANCER, mode)])
+}
+
 fn served() -> Value {
     annotated(balancer(), &INLETS)
 }
 
 fn mute() -> Value {
     annotated(balancer(), &NONE)
+}
+
+/// Returns a Service that is delegated to a load balancer class.
+fn of_class() -> Value {
+    let record =
+        annotated(mute(), &[(BALANCER_DECISION, "class"), (BALANCER, "class=example.com/x")]);
+    with(record, "loadBalancerClass", json!("example.com/x"))
 }
 
 /// Returns a Service with the address of another load balancer, which ended the decision.
@@ -224,6 +236,7 @@ fn ranged(object: Value) -> Value {
 fn limits() -> Vec<Case> {
     let noted = |ranges| annotated(served(), &[(kubernetes::SOURCE_RANGES, ranges)]);
     let address = |object| with(object, "loadBalancerIP", json!("192.0.2.1"));
+    let requested = |object| annotated(object, &[(names::LOAD_BALANCER_IPS, "192.0.2.1")]);
     vec![
         Case::update(served(), ranged(served())),
         Case::update(served(), ranged(balancer())),
@@ -238,6 +251,10 @@ fn limits() -> Vec<Case> {
         Case::update(noted("10.0.0.0/8"), touched(noted("10.0.0.0/8"))),
         Case::update(served(), address(served())),
         Case::update(address(mute()), mute()),
+        Case::create(requested(balancer())),
+        Case::create(annotated(balancer(), &[(names::LOAD_BALANCER_IPS, "")])),
+        Case::update(requested(mute()), mute()),
+        Case::update(served(), requested(served())),
         Case::update(address(mute()), beyond(mute())),
     ]
 }
@@ -249,6 +266,8 @@ fn updates() -> Vec<Case> {
         Case::update(served(), touched(served())),
         Case::update(addressed(served()), touched(addressed(served()))),
         Case::update(addressed(balancer()), touched(addressed(balancer()))),
+        Case::update(of_class(), touched(of_class())),
+        Case::update(addressed(of_class()), touched(addressed(of_class()))),
         Case::update(withheld(), touched(withheld())),
         Case::update(withheld(), given_up(withheld())),
         Case::update(withheld(), annotated(withheld(), &[(MANAGE, "1")])),

@@ -1,10 +1,11 @@
-//! A control plane with `deploy/base` and `deploy/addresses`, two nodes, and a client with every kind
-//! of token.
+//! A control plane with `deploy/base`, `deploy/addresses` and `deploy/inlets`, two nodes, and a client
+//! with every kind of token.
 
 use anyhow::{Result, bail, ensure};
 use fastrak_api::names;
 use fastrak_e2e::install::overlay;
 use fastrak_e2e::install::policies::agent_volume;
+use fastrak_testkit::inlets::install_crd;
 use fastrak_testkit::{
     ControlPlane, Identity, Options, apply_manifests, eventually, fake_node, objects, shared,
 };
@@ -76,7 +77,8 @@ async fn speakers([a, b, long, loose]: &[Identity; 4]) -> Result<[Client; 4]> {
 }
 
 async fn install(plane: &'static ControlPlane) -> Result<Identities> {
-    apply_manifests(plane, &overlay(plane, &["addresses"])?).await?;
+    apply_manifests(plane, &overlay(plane, &["addresses", "inlets"])?).await?;
+    install_crd(&plane.client().await?).await?;
     // No webhook runs here, and the API server must not wait for one.
     plane
         .kubectl(&["delete", "mutatingwebhookconfiguration", names::WEBHOOK_CONFIGURATION])

@@ -12,7 +12,7 @@
 //! programs create. A tenant who calls BTRFS_IOC_SUBVOL_CREATE_V2 with a list of groups puts the
 //! subvolume into those alone, and Linux requires no permission for it.
 
-use super::{QuotaUnavailable, Subvolume, Support, Usage, shared_group};
+use super::{QuotaUnavailable, Support, Usage, shared_group};
 use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
@@ -66,7 +66,7 @@ pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: Option<u64>) -> Result<(
         // 0 stands for the group of the subvolume that contains the descriptor.
         return raw::limit_group(fd, 0, REFERENCED, most);
     }
-    let number = raw::subvolume(fd)?.0;
+    let number = raw::subvolume(fd)?.number;
     let shared = shared_group(number);
     // The kernel charges a call's metadata to the subvolume of the descriptor, and a full subvolume
     // rejects it, even if the call raises its limit. The parent directory is outside. Tenants
@@ -90,7 +90,7 @@ pub(in super::super) fn limit(fd: BorrowedFd<'_>, most: Option<u64>) -> Result<(
 
 /// Clears the limits of the subvolume's own group and of its shared group.
 fn clear_limits(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let number = raw::subvolume(fd)?.0;
+    let number = raw::subvolume(fd)?.number;
     let outside = openat(fd, "..", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     for group in [number, shared_group(number)] {
         if limit_of(fd, group)?.is_some() {
@@ -103,7 +103,7 @@ fn clear_limits(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Returns the usage and the limit of the subvolume, including nested subvolumes with simple
 /// quotas.
 pub(in super::super) fn usage(fd: BorrowedFd<'_>) -> Result<Usage, Errno> {
-    let number = raw::subvolume(fd)?.0;
+    let number = raw::subvolume(fd)?.number;
     let shared = shared_group(number);
     if let Some(info) = item(fd, INFO_ITEM, shared)? {
         return Ok(Usage { used: info[1], limit: limit_of(fd, shared)?, ..Usage::default() });
@@ -126,16 +126,10 @@ const fn is_simple(status: [u64; 4]) -> bool {
     status[2] & SIMPLE != 0
 }
 
-/// Returns the subvolume that contains the descriptor.
-pub(in super::super) fn subvolume(fd: BorrowedFd<'_>) -> Result<Subvolume, Errno> {
-    let (number, uuid) = raw::subvolume(fd)?;
-    Ok(Subvolume { number, uuid })
-}
-
 /// Returns the UUID of the subvolume with this ID, also while the kernel is removing it.
 pub(in super::super) fn uuid(fd: BorrowedFd<'_>, number: u64) -> Result<Option<[u8; 16]>, Errno> {
-    let found = raw::items(fd, ROOT_TREE, (number, ROOT_ITEM), 0..=u64::MAX, 1)?;
-    let Some((_, item)) = found.first() else { return Ok(None) };
+    let found = raw::item(fd, ROOT_TREE, (number, ROOT_ITEM), 0..=u64::MAX)?;
+    let Some(item) = found else { return Ok(None) };
     // Subvolumes from before Linux 3.6 have no UUID and a shorter item.
     let uuid = item.get(UUID..UUID + 16).and_then(|bytes| bytes.try_into().ok());
     Ok(Some(uuid.unwrap_or_default()))
@@ -143,12 +137,12 @@ pub(in super::super) fn uuid(fd: BorrowedFd<'_>, number: u64) -> Result<Option<[
 
 /// Returns the first words of a group's item in the quota tree: little-endian 64-bit integers.
 fn item(fd: BorrowedFd<'_>, kind: u32, group: u64) -> Result<Option<[u64; 4]>, Errno> {
-    let found = raw::items(fd, QUOTA_TREE, (0, kind), group..=group, 1)?;
+    let found = raw::item(fd, QUOTA_TREE, (0, kind), group..=group)?;
     let word = |bytes: &[u8], at: usize| {
         let bytes = bytes.get(at * 8..at * 8 + 8).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, u64::from_le_bytes)
     };
-    Ok(found.first().map(|(_, bytes)| [0, 1, 2, 3].map(|at| word(bytes, at))))
+    Ok(found.map(|bytes| [0, 1, 2, 3].map(|at| word(&bytes, at))))
 }
 
 /// Returns whether `name` is a file name of valid length and not a path.

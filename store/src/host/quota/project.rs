@@ -22,20 +22,6 @@ const INHERIT: u32 = 0x200;
 const COUNTED: u16 = 1 << 4;
 const ENFORCED: u16 = 1 << 5;
 
-/// The state of project quotas on a filesystem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Usage is counted and limits are enforced.
-    Enforced,
-    /// Usage is counted and limits are not enforced.
-    Counted,
-    /// Project quotas are not supported or not switched on.
-    Off,
-    /// The system call is missing: the kernel is older than 5.14, or a seccomp filter hides the
-    /// call.
-    NoCall,
-}
-
 /// Returns the project of a file or directory; 0 is the default project.
 pub fn project_of(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
     raw::attributes(fd).map(|attributes| attributes.project)
@@ -54,30 +40,21 @@ pub fn set_project(fd: BorrowedFd<'_>, project: u32, inherit: bool) -> Result<()
 }
 
 /// Returns whether the filesystem of `fd` enforces project quotas. `could` says that its type can.
-pub(super) fn support(fd: BorrowedFd<'_>, could: bool) -> Result<Support, Errno> {
-    Ok(match state(fd) {
-        Ok(State::Enforced) => Support::Projects,
-        Ok(State::Counted) => Support::None(QuotaUnavailable::ProjectsOff),
-        Ok(State::Off) if could => Support::None(QuotaUnavailable::ProjectsOff),
-        Ok(State::NoCall) if could => Support::None(QuotaUnavailable::OldKernel),
-        Ok(State::Off | State::NoCall) => Support::None(QuotaUnavailable::Unsupported),
-        Err(Errno::PERM | Errno::ACCESS) if could => Support::None(QuotaUnavailable::Forbidden),
-        Err(Errno::PERM | Errno::ACCESS) => Support::None(QuotaUnavailable::Unsupported),
-        Err(errno) => return Err(errno),
-    })
-}
-
-/// Returns the state of project quotas on the filesystem of `fd`.
-pub fn state(fd: BorrowedFd<'_>) -> Result<State, Errno> {
-    match raw::state(fd) {
-        Ok(flags) if flags & ENFORCED != 0 => Ok(State::Enforced),
-        Ok(flags) if flags & COUNTED != 0 => Ok(State::Counted),
-        Ok(_) | Err(Errno::INVAL | Errno::SRCH) => Ok(State::Off),
+pub fn support(fd: BorrowedFd<'_>, could: bool) -> Result<Support, Errno> {
+    let without = |reason| if could { reason } else { QuotaUnavailable::Unsupported };
+    let reason = match raw::state(fd) {
+        Ok(flags) if flags & ENFORCED != 0 => return Ok(Support::Projects),
+        Ok(flags) if flags & COUNTED != 0 => QuotaUnavailable::ProjectsOff,
+        Ok(_) | Err(Errno::INVAL | Errno::SRCH) => without(QuotaUnavailable::ProjectsOff),
         // ENOSYS means that no quota is on, that the filesystem has none, or that the call is
-        // missing. The kernel reports a missing call before it checks the descriptor.
-        Err(Errno::NOSYS) => Ok(if raw::is_available() { State::Off } else { State::NoCall }),
-        Err(errno) => Err(errno),
-    }
+        // missing: the kernel is older than 5.14, or a seccomp filter hides the call. The kernel
+        // reports a missing call before it checks the descriptor.
+        Err(Errno::NOSYS) if raw::is_available() => without(QuotaUnavailable::ProjectsOff),
+        Err(Errno::NOSYS) => without(QuotaUnavailable::OldKernel),
+        Err(Errno::PERM | Errno::ACCESS) => without(QuotaUnavailable::Forbidden),
+        Err(errno) => return Err(errno),
+    };
+    Ok(Support::None(reason))
 }
 
 /// Sets the limits of a project; 0 means no limit, as for the kernel. A limit below the current

@@ -12,9 +12,9 @@ use crate::pools::OpenPool;
 use crate::volumes::{Store, layout};
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::chain::Chain;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The number of records that one scan checks. Each takes two or three calls of some microseconds.
 const MAX_PER_SCAN: usize = 4096;
@@ -24,15 +24,15 @@ const MAX_PER_SCAN: usize = 4096;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SweepCursors {
     by_pool: Arc<Mutex<BTreeMap<PoolName, Subvolume>>>,
-    // The first project of the next scan.
-    projects: Arc<Mutex<BTreeMap<PoolName, u32>>>,
+    /// The first project of the next scan.
+    pub(super) projects: Arc<Mutex<BTreeMap<PoolName, u32>>>,
 }
 
 /// Returns where subvolumes removed from this pool are recorded.
 pub(crate) fn subvolume_records(pool: &Dir) -> SubvolumeRecords {
     let records = quota::support(pool).and_then(|support| match support {
         Support::Subvolumes { .. } => {
-            pool.open_or_make(OsStr::new(layout::GROUPS)).map(SubvolumeRecords::Directory)
+            pool.open_or_make(layout::GROUPS).map(SubvolumeRecords::Directory)
         }
         Support::Projects | Support::None(_) => Ok(SubvolumeRecords::NotNeeded),
     });
@@ -55,7 +55,7 @@ impl Store {
     }
 
     fn try_sweep_groups(&self, pool: &OpenPool<'_>) -> Result<usize, HostError> {
-        let Some(directory) = pool.dir.open_if_there(OsStr::new(layout::GROUPS))? else {
+        let Some(directory) = pool.dir.open_if_there(layout::GROUPS)? else {
             return Ok(0);
         };
         let names = directory.names(usize::MAX)?;
@@ -90,19 +90,9 @@ fn is_finished(directory: &Dir, subvolume: &Subvolume) -> Result<bool, HostError
 }
 
 impl SweepCursors {
-    /// Returns the first project of the pool's next sweep.
-    pub(crate) fn project(&self, pool: &PoolName) -> Option<u32> {
-        self.projects.lock().unwrap_or_else(PoisonError::into_inner).get(pool).copied()
-    }
-
-    /// Sets the first project of the pool's next sweep.
-    pub(crate) fn set_project(&self, pool: &PoolName, from: u32) {
-        self.projects.lock().unwrap_or_else(PoisonError::into_inner).insert(pool.clone(), from);
-    }
-
     /// Reduces the records to those of this scan, starting after the end of the previous one.
     fn choose(&self, pool: &PoolName, recorded: &mut Vec<Subvolume>) {
-        let mut cursors = self.by_pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cursors = self.by_pool.lock();
         recorded.sort_unstable();
         if let Some(last) = cursors.get(pool) {
             let next = recorded.partition_point(|subvolume| subvolume <= last);

@@ -8,13 +8,11 @@ use crate::host::HostError;
 use crate::host::quota::{self, Limits, QuotaGroup, QuotaUnavailable, Support};
 use crate::pools::OpenPool;
 use crate::volumes::quota::projects;
-use crate::volumes::records::identity::{self, Record};
-use crate::volumes::{Store, VolumeError, layout};
+use crate::volumes::{Store, VolumeError, layout, open_verified};
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
 use rustix::io::Errno;
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 
 /// The number of IDs that one scan checks. Each takes two calls of some microseconds.
 const MAX_PER_SCAN: usize = 4096;
@@ -98,7 +96,8 @@ impl Store {
     fn unused_projects(&self, pool: &OpenPool<'_>) -> Result<Vec<u32>, HostError> {
         let name = &pool.config.name;
         let (first, known) = (*projects::PROJECT_IDS.start(), self.ledger.projects());
-        let (mut from, mut unused) = (self.cursors.project(name).unwrap_or(first), Vec::new());
+        let mut from = self.cursors.projects.lock().get(name).copied().unwrap_or(first);
+        let mut unused = Vec::new();
         for _ in 0..MAX_PER_SCAN {
             let number = quota::project_from(&pool.dir, from)?;
             let Some(number) = number.filter(|number| projects::PROJECT_IDS.contains(number))
@@ -111,7 +110,7 @@ impl Store {
                 unused.push(number);
             }
         }
-        self.cursors.set_project(name, from);
+        self.cursors.projects.lock().insert(name.clone(), from);
         Ok(unused)
     }
 
@@ -131,12 +130,11 @@ fn is_empty(pool: &OpenPool<'_>, number: u32) -> Result<bool, HostError> {
 }
 
 fn read_trash(pool: &OpenPool<'_>, numbers: &mut BTreeSet<u32>) -> Result<(), HostError> {
-    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(()) };
+    let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else { return Ok(()) };
     for name in trash.names(usize::MAX)? {
-        let Some(id) = layout::restorable(&name) else { continue };
-        // It may have been removed in the meantime.
-        let Some(dir) = trash.open_if_there(&name)? else { continue };
-        if let Record::Verified(identity) = identity::read(&dir, &id)?
+        if let Some(id) = layout::volume(&name)
+            // It may have been removed in the meantime.
+            && let Some((_, identity)) = open_verified(&trash, &id)?
             && let Some(QuotaGroup::Project(number)) = identity.limit
         {
             numbers.insert(number);

@@ -6,11 +6,10 @@
 use crate::host::{Dir, HostError, files};
 use crate::volumes::layout;
 use fastrak_api::volume::{IDENTITY_FORMAT, Identity, VolumeId};
-use std::ffi::OsStr;
 
 /// The record in a directory with a volume's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
+pub(crate) enum Record {
     /// The directory is the volume.
     Verified(Box<Identity>),
     /// The directory is not the volume, or its record cannot be read; with the reason.
@@ -18,19 +17,37 @@ pub enum Record {
 }
 
 /// Reads the identity in a volume's directory.
-pub fn read(dir: &Dir, id: &VolumeId) -> Result<Record, HostError> {
-    let content = files::read(dir, OsStr::new(layout::IDENTITY))?;
+pub(crate) fn read(dir: &Dir, id: &VolumeId) -> Result<Record, HostError> {
+    let content = files::read(dir, layout::IDENTITY)?;
     Ok(parse(content.as_deref(), id))
 }
 
 /// Writes the identity of a volume that is being created. Fails if there is one.
-pub fn create(dir: &Dir, identity: &Identity) -> Result<(), HostError> {
-    files::create(dir, OsStr::new(layout::IDENTITY), &content(identity))
+pub(crate) fn create(dir: &Dir, identity: &Identity) -> Result<(), HostError> {
+    files::create(dir, layout::IDENTITY, &content(identity))
 }
 
 /// Replaces the identity in a volume's directory.
-pub fn write(dir: &Dir, identity: &Identity) -> Result<(), HostError> {
-    files::write(dir, OsStr::new(layout::IDENTITY), &content(identity))
+pub(crate) fn write(dir: &Dir, identity: &Identity) -> Result<(), HostError> {
+    files::write(dir, layout::IDENTITY, &content(identity))
+}
+
+/// Changes the identity in a volume's directory, if it is valid, and flushes it to the disk.
+pub(crate) fn update(
+    dir: &Dir,
+    id: &VolumeId,
+    change: impl FnOnce(&mut Identity),
+) -> Result<(), HostError> {
+    let Record::Verified(before) = read(dir, id)? else { return Ok(()) };
+    let mut identity = before.clone();
+    change(&mut identity);
+    if identity != before {
+        write(dir, &identity)?;
+    }
+    // Repeated if the record is already written: an earlier attempt may have been interrupted
+    // before its sync. After a power failure the old record would let the data be removed, for
+    // example as an orphan.
+    dir.sync()
 }
 
 // Serialization of strings and numbers cannot fail. An empty record would be unverified.

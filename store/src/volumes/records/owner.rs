@@ -10,42 +10,40 @@ use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::volume::Identity;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use std::ffi::OsStr;
 
 /// The content of `owner.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OwnerRecord {
+pub(crate) struct OwnerRecord {
     /// The format of the record.
-    pub format: u32,
+    pub(crate) format: u32,
     /// The last owner.
-    pub owner: ClaimRef,
+    pub(crate) owner: ClaimRef,
     /// The UID of the owner's namespace, if it was known when the claim was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace_uid: Option<String>,
+    pub(crate) namespace_uid: Option<String>,
     /// The time in the trash, if the volume is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trashed: Option<Trashed>,
+    pub(crate) trashed: Option<Trashed>,
 }
 
 /// The format that this version reads and writes.
-pub const OWNER_FORMAT: u32 = 1;
+pub(crate) const OWNER_FORMAT: u32 = 1;
 
 /// The file name of the record.
-pub const OWNER: &str = "owner.json";
+pub(crate) const OWNER: &str = "owner.json";
 
 impl OwnerRecord {
     /// Creates a record of a volume that is not in the trash.
-    #[must_use]
-    pub fn new(owner: ClaimRef) -> Self {
+    pub(crate) fn new(owner: ClaimRef) -> Self {
         Self { format: OWNER_FORMAT, owner, namespace_uid: None, trashed: None }
     }
 }
 
 /// Reads the record in a volume's directory. Returns `None` if there is none. A record that cannot
 /// be read or has another format is an error, which blocks everything that depends on it.
-pub fn read(dir: &Dir) -> Result<Option<OwnerRecord>, HostError> {
-    let Some(content) = files::read(dir, OsStr::new(OWNER))? else { return Ok(None) };
+pub(crate) fn read(dir: &Dir) -> Result<Option<OwnerRecord>, HostError> {
+    let Some(content) = files::read(dir, OWNER)? else { return Ok(None) };
     match parse(&content) {
         Ok(record) => Ok(Some(record)),
         Err(why) => {
@@ -56,7 +54,7 @@ pub fn read(dir: &Dir) -> Result<Option<OwnerRecord>, HostError> {
 }
 
 /// Reads the record of a volume. Without one, the volume belongs to its original claim.
-pub fn read_or_original(dir: &Dir, identity: &Identity) -> Result<OwnerRecord, HostError> {
+pub(crate) fn read_or_original(dir: &Dir, identity: &Identity) -> Result<OwnerRecord, HostError> {
     Ok(read(dir)?.unwrap_or_else(|| OwnerRecord::new(ClaimRef::original(identity))))
 }
 
@@ -69,10 +67,10 @@ fn parse(content: &[u8]) -> Result<OwnerRecord, String> {
 }
 
 /// Writes the record and flushes it to the disk.
-pub fn write(dir: &Dir, record: &OwnerRecord) -> Result<(), HostError> {
+pub(crate) fn write(dir: &Dir, record: &OwnerRecord) -> Result<(), HostError> {
     // Serialization of strings and numbers cannot fail. An empty record would be unreadable.
     let content = serde_json::to_vec_pretty(record).unwrap_or_default();
-    files::write(dir, OsStr::new(OWNER), &content)?;
+    files::write(dir, OWNER, &content)?;
     dir.sync()
 }
 

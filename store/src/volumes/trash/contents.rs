@@ -13,18 +13,6 @@ use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
 use fastrak_runtime::chain::Chain;
-use std::ffi::OsStr;
-
-/// A volume that can no longer be restored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PurgedVolume {
-    /// The volume.
-    pub id: VolumeId,
-    /// The last owner.
-    pub owner: ClaimRef,
-    /// The granted size.
-    pub bytes: u64,
-}
 
 /// The open trash of a pool.
 pub(crate) struct Opened {
@@ -48,10 +36,10 @@ pub(crate) enum Examined {
 /// Opens the trash of a pool. Marks volumes without retention for removal. A volume stays if its
 /// record is damaged or has another format.
 pub(crate) fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<Opened>, HostError> {
-    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else { return Ok(None) };
+    let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else { return Ok(None) };
     let names = trash.names(usize::MAX)?;
     let (mut entries, mut unreadable) = (Vec::new(), 0);
-    for id in names.iter().filter_map(|name| layout::restorable(name)) {
+    for id in names.iter().filter_map(|name| layout::volume(name)) {
         match examine(&trash, &id, now) {
             Ok(Examined::Restorable(entry)) => entries.push(entry),
             Ok(Examined::Final) => mark_for_removal(&trash, &trash, &id)?,
@@ -72,7 +60,7 @@ pub(crate) fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<Opened>, Host
 
 /// Reads the records of a volume in the trash.
 pub(crate) fn examine(trash: &Dir, id: &VolumeId, now: i64) -> Result<Examined, HostError> {
-    let dir = trash.open(OsStr::new(id.as_str()))?;
+    let dir = trash.open(id.as_str())?;
     let identity = match identity::read(&dir, id)? {
         Record::Verified(identity) => identity,
         Record::Unverified(why) => return Ok(Examined::Unreadable(why)),
@@ -107,17 +95,12 @@ fn time(
 }
 
 /// Marks a volume for removal. Returns it if that succeeded.
-pub(crate) fn purge(trash: &Dir, entry: &Entry) -> Option<PurgedVolume> {
-    match mark_for_removal(trash, trash, &entry.id) {
-        Ok(()) => {
-            let (id, owner, bytes) = (entry.id.clone(), entry.owner.clone(), entry.bytes);
-            Some(PurgedVolume { id, owner, bytes })
-        }
-        Err(error) => {
-            tracing::warn!(volume = %entry.id, error = %Chain(&error), "could not mark a volume for removal");
-            None
-        }
-    }
+pub(crate) fn purge(trash: &Dir, entry: Entry) -> Option<Entry> {
+    let warn = |error: &HostError| {
+        tracing::warn!(volume = %entry.id, error = %Chain(error), "could not mark a volume for removal");
+    };
+    let marked = mark_for_removal(trash, trash, &entry.id).inspect_err(warn);
+    marked.is_ok().then_some(entry)
 }
 
 /// Logs that a trash could not be reviewed.

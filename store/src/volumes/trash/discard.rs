@@ -50,7 +50,7 @@ impl Store {
 
 /// Moves a volume without retention to where it is removed.
 fn trash_for_removal(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {
-    let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
+    let trash = pool.open_or_make(layout::TRASH)?;
     mark_for_removal(pool, &trash, id)?;
     sync_both(pool, &trash)
 }
@@ -71,7 +71,7 @@ fn trash_with_retention(
     let namespace_uid = metadata.namespace_uid.clone().or(recorded);
     let trashed = Some(Trashed::begin(metadata.now));
     owner::write(&dir, &OwnerRecord { namespace_uid, trashed, ..OwnerRecord::new(owner) })?;
-    let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
+    let trash = pool.open_or_make(layout::TRASH)?;
     // The trash directory itself must survive a power failure, because the volume can be restored.
     pool.sync()?;
     while let Err(error) = pool.rename(name, &trash, name) {
@@ -87,7 +87,7 @@ fn trash_with_retention(
 /// Renames the volume so that it can no longer be restored and is removed.
 pub(crate) fn mark_for_removal(from: &Dir, trash: &Dir, id: &VolumeId) -> Result<(), HostError> {
     let mut n = 1;
-    while let Err(error) = from.rename(OsStr::new(id.as_str()), trash, &layout::trash_name(id, n)) {
+    while let Err(error) = from.rename(id.as_str(), trash, layout::trash_name(id, n)) {
         if !error.already_exists() {
             return Err(error);
         }

@@ -5,12 +5,11 @@
 
 use crate::host::{Dir, HostError};
 use crate::pools::OpenPool;
-use crate::volumes::trash::contents::{self, Examined, Opened, PurgedVolume};
+use crate::volumes::trash::contents::{self, Examined, Opened};
 use crate::volumes::trash::plan::{self, Entry};
 use crate::volumes::trash::signals::Listings;
 use crate::volumes::{Store, VolumeError, layout};
 use fastrak_api::pool::PoolName;
-use std::ffi::OsStr;
 use std::sync::atomic::Ordering;
 
 impl Store {
@@ -21,7 +20,7 @@ impl Store {
         pool: &PoolName,
         (bytes, requester): (u64, &str),
         now: i64,
-    ) -> Result<Vec<PurgedVolume>, VolumeError> {
+    ) -> Result<Vec<Entry>, VolumeError> {
         let listings = &self.signals.listings;
         if !listings.may_suffice(pool, bytes) {
             return Ok(Vec::new());
@@ -41,10 +40,10 @@ fn evict(
     pool: &OpenPool<'_>,
     (bytes, requester): (u64, &str),
     now: i64,
-) -> Result<Vec<PurgedVolume>, HostError> {
+) -> Result<Vec<Entry>, HostError> {
     let name = &pool.config.name;
     let (trash, entries) = match listings.take(name) {
-        Some(entries) => (pool.dir.open_if_there(OsStr::new(layout::TRASH))?, entries),
+        Some(entries) => (pool.dir.open_if_there(layout::TRASH)?, entries),
         None => contents::open(pool, now)?.map_or((None, Vec::new()), |opened| {
             let Opened { trash, entries, .. } = opened;
             (Some(trash), entries)
@@ -64,9 +63,9 @@ fn evict(
 }
 
 /// Marks a volume for removal unless it was restored since the listing, and possibly deleted again.
-fn purge(trash: &Dir, listed: &Entry, now: i64) -> Option<PurgedVolume> {
-    let Ok(Examined::Restorable(entry)) = contents::examine(trash, &listed.id, now) else {
-        return None;
-    };
-    if entry.may_be_evicted() { contents::purge(trash, &entry) } else { None }
+fn purge(trash: &Dir, listed: &Entry, now: i64) -> Option<Entry> {
+    match contents::examine(trash, &listed.id, now) {
+        Ok(Examined::Restorable(entry)) if entry.may_be_evicted() => contents::purge(trash, entry),
+        _ => None,
+    }
 }

@@ -23,7 +23,7 @@ pub struct Entry {
 
 /// What happens to a volume in the trash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// It stays.
     Keep,
     /// Its retention has expired.
@@ -38,8 +38,7 @@ pub enum Fate {
 pub const MIN_AGE: u64 = 10 * 60;
 
 /// Decides for each of `entries`. The trash may hold `most` bytes; `None` means no limit.
-#[must_use]
-pub fn decide(entries: &[Entry], most: Option<u64>) -> Vec<Fate> {
+pub(crate) fn decide(entries: &[Entry], most: Option<u64>) -> Vec<Fate> {
     let fate = |entry: &Entry| if entry.has_expired() { Fate::Expire } else { Fate::Keep };
     let mut fates: Vec<_> = entries.iter().map(fate).collect();
     let stay = entries.iter().filter(|entry| !entry.has_expired());
@@ -55,22 +54,19 @@ pub fn decide(entries: &[Entry], most: Option<u64>) -> Vec<Fate> {
 
 /// Returns the entries to evict so that a claim in namespace `requester` gets `bytes`. Returns none
 /// if all evictable entries together are too small.
-#[must_use]
-pub fn choose_evictions(entries: &[Entry], bytes: u64, requester: &str) -> Vec<usize> {
+pub(crate) fn choose_evictions(entries: &[Entry], bytes: u64, requester: &str) -> Vec<usize> {
     if evictable(entries) < bytes { Vec::new() } else { evict(entries, bytes, Some(requester)) }
 }
 
 /// Returns the sum of the evictable bytes.
-#[must_use]
-pub fn evictable(entries: &[Entry]) -> u64 {
+pub(crate) fn evictable(entries: &[Entry]) -> u64 {
     let may = entries.iter().filter(|entry| entry.may_be_evicted());
     may.fold(0, |sum, entry| sum.saturating_add(entry.bytes))
 }
 
 impl Entry {
     /// Returns whether the entry is old enough and has not expired.
-    #[must_use]
-    pub const fn may_be_evicted(&self) -> bool {
+    pub(crate) const fn may_be_evicted(&self) -> bool {
         !self.has_expired() && self.spent >= MIN_AGE
     }
 

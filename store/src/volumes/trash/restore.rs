@@ -7,7 +7,9 @@ use crate::pools::OpenPool;
 use crate::volumes::records::identity::{self, Record};
 use crate::volumes::records::owner::{self, OwnerRecord};
 use crate::volumes::trash::discard::sync_both;
-use crate::volumes::{ProvisionedVolume, Store, VolumeError, layout, made, read_record, verified};
+use crate::volumes::{
+    ProvisionedVolume, Store, VolumeError, grow, layout, made, read_record, verified,
+};
 use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::{Identity, VolumeId};
@@ -75,11 +77,11 @@ impl Store {
         move_from_trash(&pool.dir, id).map_err(VolumeError::Restore)?;
         let missing = || VolumeError::Missing(pool.config.name.clone());
         let identity = verified(&pool, id)?.ok_or_else(missing)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Restore)?;
+        let dir = pool.dir.open(id.as_str()).map_err(VolumeError::Restore)?;
         let record = OwnerRecord::new(owner.clone());
         owner::write(&dir, &record).map_err(VolumeError::Restore)?;
         // An administrator may have changed the limit in the meantime.
-        self.reapply_limit(&pool, id).map_err(VolumeError::Restore)?;
+        grow::reapply_limit(&pool, id).map_err(VolumeError::Restore)?;
         Ok(made(&pool, id, identity.limit))
     }
 
@@ -116,7 +118,7 @@ impl Store {
         id: &VolumeId,
     ) -> Result<Option<OwnerRecord>, VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::Read)?;
+        let dir = pool.dir.open(id.as_str()).map_err(VolumeError::Read)?;
         owner::read(&dir).map_err(VolumeError::Read)
     }
 
@@ -129,7 +131,7 @@ impl Store {
         namespace_uid: Option<&str>,
     ) -> Result<(), VolumeError> {
         let pool = self.pools.open(pool).map_err(VolumeError::Pool)?;
-        let dir = pool.dir.open(OsStr::new(id.as_str())).map_err(VolumeError::WriteRecord)?;
+        let dir = pool.dir.open(id.as_str()).map_err(VolumeError::WriteRecord)?;
         let known = owner::read(&dir).map_err(VolumeError::WriteRecord)?;
         let known = known.filter(|record| record.owner == *owner);
         let recorded = known.as_ref().and_then(|record| record.namespace_uid.clone());
@@ -160,17 +162,17 @@ fn in_place(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostErro
         None => Ok(SearchResult::Absent),
         Some(Record::Unverified(why)) => Ok(SearchResult::Unverified(why)),
         Some(Record::Verified(identity)) => {
-            let dir = pool.dir.open(OsStr::new(id.as_str()))?;
+            let dir = pool.dir.open(id.as_str())?;
             known(pool, &dir, *identity, false)
         }
     }
 }
 
 fn in_trash(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostError> {
-    let Some(trash) = pool.dir.open_if_there(OsStr::new(layout::TRASH))? else {
+    let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else {
         return Ok(SearchResult::Absent);
     };
-    let Some(dir) = trash.open_if_there(OsStr::new(id.as_str()))? else {
+    let Some(dir) = trash.open_if_there(id.as_str())? else {
         return Ok(SearchResult::Absent);
     };
     match identity::read(&dir, id)? {
@@ -194,7 +196,7 @@ fn known(
 
 fn move_from_trash(pool: &Dir, id: &VolumeId) -> Result<(), HostError> {
     let name = OsStr::new(id.as_str());
-    let trash = pool.open_or_make(OsStr::new(layout::TRASH))?;
+    let trash = pool.open_or_make(layout::TRASH)?;
     match trash.rename(name, pool, name) {
         // An earlier attempt may have been interrupted before its sync.
         Err(error) if error.is_missing() => {}

@@ -6,7 +6,7 @@
 use crate::host::HostError;
 use crate::pools::OpenPool;
 use crate::volumes::Store;
-use crate::volumes::trash::contents::{self, Opened, PurgedVolume, purge, warn};
+use crate::volumes::trash::contents::{self, Opened, purge, warn};
 use crate::volumes::trash::plan::{self, Entry, Fate};
 use fastrak_api::pool::PoolName;
 use std::sync::atomic::Ordering;
@@ -16,14 +16,12 @@ use std::sync::atomic::Ordering;
 pub struct TrashReview {
     /// The pool.
     pub pool: PoolName,
-    /// The number of restorable volumes.
-    pub volumes: usize,
-    /// The sum of their granted sizes.
+    /// The sum of the granted sizes of the restorable volumes.
     pub bytes: u64,
     /// The expired volumes.
-    pub expired: Vec<PurgedVolume>,
+    pub expired: Vec<Entry>,
     /// The evicted volumes.
-    pub evicted: Vec<PurgedVolume>,
+    pub evicted: Vec<Entry>,
     /// The number of volumes with an unreadable record, which stay regardless of their age.
     pub unreadable: usize,
 }
@@ -80,12 +78,11 @@ fn review(
     for (entry, fate) in entries.into_iter().zip(fates) {
         match fate {
             Fate::Keep => {
-                reviewed.volumes += 1;
                 reviewed.bytes = reviewed.bytes.saturating_add(entry.bytes);
                 stay.push(entry);
             }
-            Fate::Expire => reviewed.expired.extend(purge(&trash, &entry)),
-            Fate::Evict => reviewed.evicted.extend(purge(&trash, &entry)),
+            Fate::Expire => reviewed.expired.extend(purge(&trash, entry)),
+            Fate::Evict => reviewed.evicted.extend(purge(&trash, entry)),
         }
     }
     // Before any content is removed. This includes volumes that an earlier review has marked and

@@ -2,9 +2,9 @@
 
 use crate::volumes::trash::plan::{self, Entry};
 use fastrak_api::pool::PoolName;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Reasons to process the trash before the next interval.
 #[derive(Debug, Default)]
@@ -33,23 +33,19 @@ struct Listing {
 impl Listings {
     pub(crate) fn set(&self, pool: &PoolName, entries: Vec<Entry>) {
         let evictable = plan::evictable(&entries);
-        self.lock().insert(pool.clone(), Listing { entries, evictable });
+        self.by_pool.lock().insert(pool.clone(), Listing { entries, evictable });
     }
 
     pub(crate) fn forget(&self, pool: &PoolName) {
-        self.lock().remove(pool);
+        self.by_pool.lock().remove(pool);
     }
 
     pub(crate) fn take(&self, pool: &PoolName) -> Option<Vec<Entry>> {
-        self.lock().remove(pool).map(|listing| listing.entries)
+        self.by_pool.lock().remove(pool).map(|listing| listing.entries)
     }
 
     /// Returns whether the known evictable bytes suffice. An unreviewed trash may suffice.
     pub(crate) fn may_suffice(&self, pool: &PoolName, bytes: u64) -> bool {
-        self.lock().get(pool).is_none_or(|listing| listing.evictable >= bytes)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PoolName, Listing>> {
-        self.by_pool.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_pool.lock().get(pool).is_none_or(|listing| listing.evictable >= bytes)
     }
 }

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 /// The recorded time of a volume in the trash, in seconds. Clock readings are since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Trashed {
+pub(crate) struct Trashed {
     /// When the volume was deleted, for people.
-    pub since: i64,
+    pub(crate) since: i64,
     /// The time counted so far.
-    pub spent: u64,
+    pub(crate) spent: u64,
     /// The clock reading of the latest count.
-    pub counted: i64,
+    pub(crate) counted: i64,
 }
 
 /// The upper bound of the interval between two reviews.
@@ -26,21 +26,18 @@ const RECORD_FRACTION: u64 = 2 * MAX_FRACTION;
 
 impl Trashed {
     /// Starts the count.
-    #[must_use]
-    pub const fn begin(now: i64) -> Self {
+    pub(crate) const fn begin(now: i64) -> Self {
         Self { since: now, spent: 0, counted: now }
     }
 
     /// Returns the time counted up to now, for a retention of `ttl` seconds.
-    #[must_use]
-    pub fn spent(&self, now: i64, ttl: u64) -> u64 {
+    pub(crate) fn spent(&self, now: i64, ttl: u64) -> u64 {
         let gap = u64::try_from(now.saturating_sub(self.counted)).unwrap_or(0);
         self.spent.saturating_add(gap.min((ttl / MAX_FRACTION).max(REVIEW_INTERVAL)))
     }
 
     /// Returns the record to write, if one is due.
-    #[must_use]
-    pub fn due(&self, now: i64, ttl: u64) -> Option<Self> {
+    pub(crate) fn due(&self, now: i64, ttl: u64) -> Option<Self> {
         let gap = now.saturating_sub(self.counted);
         let long = u64::try_from(gap)
             .is_ok_and(|gap| gap >= (ttl / RECORD_FRACTION).max(REVIEW_INTERVAL / 2));

@@ -4,37 +4,41 @@ use super::store;
 use crate::same;
 use crate::scene::{Filesystem, MIB, Scene, fill};
 use anyhow::{Context as _, Result, ensure};
-use fastrak_store::host::quota::Limits;
-use fastrak_store::host::quota::project::{self, State};
+use fastrak_store::host::quota::{Limits, QuotaUnavailable, Support, project};
 use fastrak_testkit::uml::inside::Inside;
 use rustix::fd::AsFd as _;
 use std::fs::File;
 
+/// Projects are counted, and limits are not enforced.
+const COUNTED: Support = Support::None(QuotaUnavailable::ProjectsOff);
+/// Projects are not counted.
+const OFF: Support = Support::None(QuotaUnavailable::Unsupported);
+
 pub(super) fn is_seen_to_enforce(scene: &Scene) -> Result<()> {
-    let state = project::state(scene.root()?.as_fd())?;
-    same("its state", &state, &State::Enforced)
+    let state = project::support(scene.root()?.as_fd(), true)?;
+    same("its state", &state, &Support::Projects)
 }
 
 pub(super) fn xfs_without_option(inside: &Inside) -> Result<()> {
-    mounted_as(inside, ('a', "xfs", ""), State::Off)
+    mounted_as(inside, ('a', "xfs", ""), OFF)
 }
 
 pub(super) fn xfs_only_counting(inside: &Inside) -> Result<()> {
-    mounted_as(inside, ('a', "xfs", "pqnoenforce"), State::Counted)
+    mounted_as(inside, ('a', "xfs", "pqnoenforce"), COUNTED)
 }
 
 pub(super) fn ext4_without_option(inside: &Inside) -> Result<()> {
-    mounted_as(inside, ('b', "ext4", ""), State::Counted)
+    mounted_as(inside, ('b', "ext4", ""), COUNTED)
 }
 
 pub(super) fn ext4_without_feature(inside: &Inside) -> Result<()> {
-    mounted_as(inside, ('c', "ext4", ""), State::Off)
+    mounted_as(inside, ('c', "ext4", ""), OFF)
 }
 
 pub(super) fn memory(inside: &Inside) -> Result<()> {
     let path = inside.directory("memory")?;
     let folder = File::open(&path)?;
-    same("its state", &project::state(folder.as_fd())?, &State::Off)?;
+    same("its state", &project::support(folder.as_fd(), false)?, &OFF)?;
     store::says_what_is_lacking(&path, "no quotas that the agent can set")
 }
 
@@ -42,14 +46,14 @@ pub(super) fn memory(inside: &Inside) -> Result<()> {
 fn mounted_as(
     inside: &Inside,
     (letter, kind, options): (char, &str, &str),
-    wanted: State,
+    wanted: Support,
 ) -> Result<()> {
     let point = inside.mount(letter, kind, options)?;
     let outcome = (|| {
         let root = File::open(&point)?;
-        same("its state", &project::state(root.as_fd())?, &wanted)?;
+        same("its state", &project::support(root.as_fd(), false)?, &wanted)?;
         let limited = project::limit(root.as_fd(), 7, Limits::bytes(MIB));
-        ensure!(wanted != State::Off || limited.is_err(), "a limit was accepted");
+        ensure!(wanted != OFF || limited.is_err(), "a limit was accepted");
         if limited.is_ok() {
             project::limit(root.as_fd(), 7, Limits::NONE)?;
         }

@@ -196,7 +196,7 @@ fn trashed(pool: &Pool) -> Result<Vec<VolumeId>> {
         return Ok(Vec::new());
     }
     let names = trash.read_dir()?.flatten().map(|entry| entry.file_name());
-    Ok(names.filter_map(|name| layout::restorable(&name)).collect())
+    Ok(names.filter_map(|name| layout::volume(&name)).collect())
 }
 
 fn proof(data: &Path, id: &VolumeId) -> &'static str {

@@ -1,18 +1,24 @@
 //! Chooses the nodes whose own addresses a Service gets: those on which all of its ports are free.
 
+mod offer;
+
+use self::offer::Offer;
 use super::choice::balancing_nodes;
 use super::problem::{Cause, Problem};
 use super::{Given, Step, View};
 use crate::allocation::frontend_lease::FrontendLease;
 use crate::allocation::service::{AddressService, Key};
 use fastrak_admission::snapshot::NodeInfo;
-use fastrak_admission::snapshot::agent::Agent;
 use fastrak_api::assignment::State;
 use fastrak_api::balancer::Protocol;
 use fastrak_api::frontend::Frontend;
 use fastrak_api::node::NodeName;
+use k8s_openapi::jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+/// How long no pod of a new Service may be ready before that is reported.
+const POD_START: SignedDuration = SignedDuration::from_mins(1);
 
 /// The frontends of one plan: each goes to one Service, the oldest first.
 pub(super) struct Frontends<'a> {
@@ -21,24 +27,12 @@ pub(super) struct Frontends<'a> {
     pods: BTreeMap<(&'a NodeName, Protocol, u16), &'a Key>,
     /// The frontends that a Service has or gets.
     taken: BTreeMap<Frontend, &'a AddressService>,
-    /// The frontends that Services still need.
+    /// The frontends that the Services which have them still need.
     needed: BTreeSet<Frontend>,
     /// The UIDs of the Services that have frontends which a node has accepted.
     owners: BTreeSet<&'a str>,
     /// The addresses of nodes.
     addresses: BTreeSet<IpAddr>,
-}
-
-/// What a node can do for a Service on one of its addresses.
-enum Offer {
-    /// It has accepted all ports.
-    Accepted,
-    /// It checks the ports.
-    Checking,
-    /// These frontends can be proposed to it.
-    Free(Vec<Frontend>),
-    /// It cannot serve a port.
-    Refused(Frontend, Cause),
 }
 
 impl<'a> Frontends<'a> {
@@ -47,18 +41,28 @@ impl<'a> Frontends<'a> {
             let of_pod = move |(protocol, port): &_| ((&pod.node, *protocol, *port), key);
             pod.ports.iter().map(of_pod)
         });
-        let taken =
-            view.frontends.iter().filter_map(|(at, lease)| Some((*at, view.owner(&lease.owner)?)));
+        let addresses = view.nodes.values().flat_map(|info| &info.internal_addresses);
+        let addresses: BTreeSet<IpAddr> = addresses.copied().collect();
+        // kube-proxy forwards these even if their Leases are lost or not created yet.
+        let forwarded = view.services.values().flat_map(|service| {
+            let published = service.published.iter().filter(|at| addresses.contains(at));
+            let frontends = published.flat_map(|at| frontends_of(service, *at));
+            frontends.map(move |frontend| (frontend, service))
+        });
+        let mut taken: BTreeMap<_, _> = forwarded.collect();
+        taken.extend(view.frontends.iter().filter_map(|(at, lease)| {
+            let has = |owner: &&AddressService| asks_for(owner, *at) || forwards(owner, *at);
+            Some((*at, view.owner(&lease.owner).filter(has)?))
+        }));
         let is_accepted = |lease: &&FrontendLease| lease.assignment.state == State::Accepted;
         let held = view.frontends.values().filter(is_accepted);
-        let addresses = view.nodes.values().flat_map(|info| &info.internal_addresses);
         Self {
             view,
             pods: pods.collect(),
-            taken: taken.collect(),
+            taken,
             needed: BTreeSet::new(),
             owners: held.map(|lease| lease.owner.uid.as_str()).collect(),
-            addresses: addresses.copied().collect(),
+            addresses,
         }
     }
 
@@ -74,17 +78,25 @@ impl<'a> Frontends<'a> {
             return self.unchanged(service, Some(Problem::NotAnAddress(text.clone())));
         }
         if self.view.host_ports.is_none() {
-            return self.unchanged(service, None);
+            return self.unchanged_on_nodes(service, None);
+        }
+        let local = self.view.local_nodes(service);
+        if local.as_ref().is_some_and(BTreeSet::is_empty) {
+            let is_old = self.view.has_passed(POD_START, service.created);
+            let is_news = is_old && service.published.is_empty();
+            return self.unchanged_on_nodes(service, is_news.then_some(Problem::NoReadyPod));
         }
         let mut given = Given::default();
         let published = |address: &IpAddr| service.published.contains(address);
         let (mut unready, mut causes) = (Vec::new(), Vec::new());
-        for (node, info, address) in self.candidates(service) {
+        let candidates = self.candidates(service, local.as_ref());
+        let is_candidate = |at: &IpAddr| candidates.iter().any(|(_, _, candidate)| candidate == at);
+        for &(node, info, address) in &candidates {
             match self.offer(service, node, address) {
                 Offer::Accepted if info.is_ready => given.addresses.push(address),
                 Offer::Accepted => unready.push(address),
                 Offer::Checking => given.waits = true,
-                Offer::Free(frontends) => {
+                Offer::Incomplete(frontends) => {
                     given.waits = true;
                     given.addresses.extend(Some(address).filter(published));
                     let propose = |frontend| self.proposal(service, node, frontend);
@@ -97,16 +109,35 @@ impl<'a> Frontends<'a> {
         if given.addresses.is_empty() {
             given.addresses.extend(unready.into_iter().filter(published));
         }
+        // The pods have moved to a node that has not accepted the ports yet.
+        if local.is_some() && given.waits && given.addresses.is_empty() {
+            given.addresses = self.on_nodes(service).filter(|at| !is_candidate(at)).collect();
+        }
         given.problems.extend(self.problem(service, &given, causes));
         given
     }
 
     /// Keeps what a Service has.
-    fn unchanged(&mut self, service: &AddressService, problem: Option<Problem>) -> Given {
+    pub(super) fn unchanged(
+        &mut self,
+        service: &AddressService,
+        problem: Option<Problem>,
+    ) -> Given {
         let owned = self.view.frontends.iter().filter(|(_, lease)| lease.owner.uid == service.uid);
-        self.needed.extend(owned.map(|(frontend, _)| *frontend));
+        let owned = owned.map(|(frontend, _)| *frontend);
+        self.needed.extend(owned.filter(|frontend| asks_for(service, *frontend)));
         let addresses = service.published.clone();
         Given { addresses, problems: problem.into_iter().collect(), waits: true, steps: Vec::new() }
+    }
+
+    /// Keeps the addresses of nodes that a Service has.
+    fn unchanged_on_nodes(&mut self, service: &AddressService, problem: Option<Problem>) -> Given {
+        Given { addresses: self.on_nodes(service).collect(), ..self.unchanged(service, problem) }
+    }
+
+    /// Returns the addresses in the status of the Service that are those of nodes.
+    fn on_nodes(&self, service: &AddressService) -> impl Iterator<Item = IpAddr> {
+        service.published.iter().copied().filter(|address| self.addresses.contains(address))
     }
 
     fn problem(
@@ -118,7 +149,8 @@ impl<'a> Frontends<'a> {
         let has_none = given.addresses.is_empty() && !given.waits;
         if causes.is_empty() {
             let requested = service.requested.clone().unwrap_or_default();
-            return has_none.then_some(Problem::NoNode { requested });
+            let is_local = service.is_local;
+            return has_none.then_some(Problem::NoNode { requested, is_local });
         }
         let is_news = has_none || causes.iter().any(|(_, _, cause)| cause.is_conflict());
         is_news.then_some(Problem::PortsInUse { causes, is_blocking: has_none })
@@ -133,8 +165,13 @@ impl<'a> Frontends<'a> {
     }
 
     /// Returns the addresses of nodes that the Service may get, by family and node.
-    fn candidates(&self, service: &AddressService) -> Vec<(&'a NodeName, &'a NodeInfo, IpAddr)> {
-        let nodes = balancing_nodes(self.view.nodes.iter());
+    fn candidates(
+        &self,
+        service: &AddressService,
+        local: Option<&BTreeSet<&NodeName>>,
+    ) -> Vec<(&'a NodeName, &'a NodeInfo, IpAddr)> {
+        let mut nodes = balancing_nodes(self.view.nodes.iter());
+        nodes.retain(|(name, _)| local.is_none_or(|local| local.contains(name)));
         let mut candidates = Vec::new();
         if service.ports.is_empty() {
             return candidates;
@@ -150,83 +187,40 @@ impl<'a> Frontends<'a> {
         candidates
     }
 
-    fn offer(&mut self, service: &'a AddressService, node: &'a NodeName, address: IpAddr) -> Offer {
-        let frontends = service.ports.iter();
-        let frontends = frontends.map(|&(protocol, port)| Frontend { address, protocol, port });
-        let frontends: Vec<_> = frontends.collect();
-        self.needed.extend(frontends.iter().copied());
-        let (mut free, mut is_checking) = (Vec::new(), false);
-        for frontend in &frontends {
-            match self.look(service, node, *frontend) {
-                Ok(Some(State::Accepted)) => {}
-                Ok(Some(_)) => is_checking = true,
-                Ok(None) => free.push(*frontend),
-                Err(cause) => return Offer::Refused(*frontend, cause),
-            }
-        }
-        self.taken.extend(frontends.iter().map(|frontend| (*frontend, service)));
-        match free.first() {
-            None if is_checking => Offer::Checking,
-            None => Offer::Accepted,
-            Some(first) if self.view.speakers.get(node) != Some(&Agent::Ready) => {
-                Offer::Refused(*first, Cause::NoSpeaker)
-            }
-            Some(_) => Offer::Free(free),
-        }
-    }
-
-    /// Returns the state of a frontend that the Service has or can get, or why it cannot get it.
-    fn look(
-        &self,
-        service: &AddressService,
-        node: &'a NodeName,
-        frontend: Frontend,
-    ) -> Result<Option<State>, Cause> {
-        if self.view.reserved.contains(frontend.port) {
-            return Err(Cause::Reserved);
-        }
-        if let Some(pod) = self.pods.get(&(node, frontend.protocol, frontend.port)) {
-            return Err(Cause::Pod((*pod).clone()));
-        }
-        if let Some(other) = self.taken.get(&frontend).filter(|other| other.uid != service.uid) {
-            return Err(Cause::Service(other.key.clone()));
-        }
-        let Some(lease) = self.view.frontends.get(&frontend) else { return Ok(None) };
-        let is_late = self.view.is_late(lease.assignment.state, lease.acquired);
-        match lease.assignment.state {
-            // It is released as soon as the plan is carried out.
-            _ if lease.owner.uid != service.uid => Ok(Some(State::Proposed)),
-            _ if lease.assignment.node != *node => Ok(Some(State::Proposed)),
-            State::Refused => {
-                Err(lease.assignment.conflict.map_or(Cause::Refused, Cause::Conflict))
-            }
-            _ if is_late => Err(Cause::NotAccepted),
-            state => Ok(Some(state)),
-        }
-    }
-
     /// Returns the releases of the frontends that no Service needs. An address leaves the status of its
     /// Service first, unless the Service no longer has the port.
     pub(super) fn releases(&self) -> impl Iterator<Item = Step> {
         let is_unneeded = |lease: &&FrontendLease| {
             let frontend = lease.frontend();
-            let service =
-                self.taken.get(&frontend).filter(|service| service.uid == lease.owner.uid);
-            let Some(service) = service else { return true };
+            let Some(service) = self.view.owner(&lease.owner) else { return true };
             let is_moved = self
                 .view
                 .nodes
                 .get(&lease.assignment.node)
                 .is_none_or(|info| !info.internal_addresses.contains(&frontend.address));
-            (is_moved || !self.needed.contains(&frontend)) && is_unused(service, frontend)
+            (is_moved || !self.needed.contains(&frontend)) && !forwards(service, frontend)
         };
         let unneeded = self.view.frontends.values().filter(is_unneeded);
         unneeded.map(|lease| Step::ReleaseFrontend { lease: lease.clone().into() })
     }
 }
 
-/// Returns whether the Service does not forward the frontend.
-pub(in crate::allocation) fn is_unused(service: &AddressService, frontend: Frontend) -> bool {
-    !service.shown.contains(&frontend.address)
-        || !service.ports.contains(&(frontend.protocol, frontend.port))
+/// Returns the ports of a Service on an address.
+fn frontends_of(service: &AddressService, address: IpAddr) -> impl Iterator<Item = Frontend> {
+    let ports = service.ports.iter();
+    ports.map(move |&(protocol, port)| Frontend { address, protocol, port })
+}
+
+fn has_port(service: &AddressService, frontend: Frontend) -> bool {
+    service.ports.contains(&(frontend.protocol, frontend.port))
+}
+
+/// Returns whether the Service asks for the port on the addresses of nodes.
+fn asks_for(service: &AddressService, frontend: Frontend) -> bool {
+    service.takes_nodes() && has_port(service, frontend) && service.allows(frontend.address)
+}
+
+/// Returns whether kube-proxy forwards the frontend to the Service.
+pub(in crate::allocation) fn forwards(service: &AddressService, frontend: Frontend) -> bool {
+    service.shown.contains(&frontend.address) && has_port(service, frontend)
 }

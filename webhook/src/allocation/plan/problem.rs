@@ -1,17 +1,17 @@
 //! Why a Service does not get an address, and what to do.
 
+mod cause;
+
+pub(in crate::allocation) use self::cause::Cause;
+
+use self::cause::describe;
 use crate::allocation::lease::AddressLease;
-use crate::allocation::service::Key;
-use fastrak_api::frontend::{Conflict, Frontend};
+use fastrak_api::frontend::Frontend;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
-
-/// The number of nodes that a message names for one cause.
-const NAMED_NODES: usize = 3;
 
 /// Why a Service does not get an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,100 +23,54 @@ pub(in crate::allocation) enum Problem {
     /// Another Service has the requested address.
     Taken(IpAddr),
     /// A device outside of the cluster uses the address.
-    Conflict { address: IpAddr, mac: String, is_requested: bool },
+    Conflict { address: IpAddr, mac: String, of: AddressOf },
     /// Devices outside of the cluster answer for several addresses of the pools.
     ManyConflicts,
-    /// No pool has addresses of the family for the namespace. The text names a pool that cannot be
-    /// used, and why.
+    /// No pool assigns addresses of the family to the namespace by itself. The text names a pool that
+    /// cannot be used, and why.
     NoPool { is_ipv4: bool, namespace: String, unusable: Option<String> },
     /// All addresses of these pools are assigned.
     Exhausted { is_ipv4: bool, pools: Vec<String> },
     /// No node of the pool runs a speaker that is Ready.
     NoSpeaker { pool: String },
     /// The speaker of the node does not respond.
-    NotAccepted { address: IpAddr, node: NodeName },
+    NotAccepted { address: IpAddr, node: NodeName, is_published: bool },
+    /// The node that answers runs no pod of the Service, and no node that does can answer.
+    WithoutPod { address: IpAddr, node: NodeName },
+    /// Only nodes that run pods of the Service can serve it, and none is ready.
+    NoReadyPod,
     /// No node has an address of the families of the Service, or the requested ones.
-    NoNode { requested: Vec<IpAddr> },
+    NoNode { requested: Vec<IpAddr>, is_local: bool },
     /// These nodes cannot serve these ports. Not blocking: other nodes serve the Service.
     PortsInUse { causes: Vec<(Frontend, NodeName, Cause)>, is_blocking: bool },
 }
 
-/// Why a node cannot serve a port of a Service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::allocation) enum Cause {
-    /// The port is reserved by `--node-ip-reserved-ports`.
-    Reserved,
-    /// A pod has it as a host port.
-    Pod(Key),
-    /// Another Service has it.
-    Service(Key),
-    /// The speaker has found it in use.
-    Conflict(Conflict),
-    /// The speaker has refused it without a reason that this version knows.
-    Refused,
-    /// No speaker is Ready.
-    NoSpeaker,
-    /// The speaker does not respond.
-    NotAccepted,
-}
-
-impl Cause {
-    /// Returns whether the port is in use outside of Services.
-    pub(super) fn is_conflict(&self) -> bool {
-        match self {
-            Self::Pod(_) | Self::Conflict(_) | Self::Refused => true,
-            Self::Reserved | Self::Service(_) | Self::NoSpeaker | Self::NotAccepted => false,
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reserved => f.write_str("it is reserved (--node-ip-reserved-ports)"),
-            Self::Pod((namespace, name)) => write!(f, "pod {namespace}/{name} has it as hostPort"),
-            Self::Service((namespace, name)) => write!(f, "Service {namespace}/{name} has it"),
-            Self::Conflict(Conflict::Listening) => f.write_str("a process listens on it"),
-            Self::Conflict(Conflict::Redirected) => {
-                f.write_str("connections to it are redirected to another program")
-            }
-            Self::Refused => f.write_str("the speaker refuses it"),
-            Self::NoSpeaker => f.write_str("no speaker is Ready"),
-            Self::NotAccepted => {
-                f.write_str("the speaker does not respond; see the log of its pod")
-            }
-        }
-    }
-}
-
-/// Describes which nodes cannot serve which ports, each cause once.
-fn describe(causes: &[(Frontend, NodeName, Cause)]) -> String {
-    let mut nodes: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for (frontend, node, cause) in causes {
-        let port = format!("{}/{}", frontend.port, frontend.protocol);
-        nodes.entry((port, cause)).or_default().insert(node.as_str());
-    }
-    let texts = nodes.into_iter().map(|((port, cause), nodes)| {
-        let named: Vec<_> = nodes.iter().take(NAMED_NODES).copied().collect();
-        let more = nodes.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{port} on {}{more}: {cause}", named.join(", "))
-    });
-    texts.collect::<Vec<_>>().join("; ")
+/// How a Service has come to an address that a device uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::allocation) enum AddressOf {
+    /// It was chosen for the Service, which gets another one.
+    Choice,
+    /// The Service requests it.
+    Request,
+    /// It is in the status of the Service: clients know it.
+    Status,
 }
 
 impl Problem {
     /// Returns the problem of an address that a node has refused.
-    pub(super) fn conflict(lease: &AddressLease, is_requested: bool) -> Self {
+    pub(super) fn conflict(lease: &AddressLease, of: AddressOf) -> Self {
         let mac = lease.conflict.clone().unwrap_or_default();
-        Self::Conflict { address: lease.address(), mac, is_requested }
+        Self::Conflict { address: lease.address(), mac, of }
     }
 
     /// Returns whether the Service has no address because of it.
     pub(in crate::allocation) fn is_blocking(&self) -> bool {
         !matches!(
             self,
-            Self::Conflict { is_requested: false, .. }
+            Self::Conflict { of: AddressOf::Choice, .. }
+                | Self::Conflict { of: AddressOf::Status, .. }
+                | Self::NotAccepted { is_published: true, .. }
+                | Self::WithoutPod { .. }
                 | Self::PortsInUse { is_blocking: false, .. }
         )
     }
@@ -127,13 +81,17 @@ impl Problem {
             Self::Conflict { .. }
             | Self::ManyConflicts
             | Self::PortsInUse { is_blocking: false, .. } => EventReason::AddressInUse,
+            Self::NotAccepted { is_published: true, .. } | Self::WithoutPod { .. } => {
+                EventReason::AddressUnreachable
+            }
             Self::NotAnAddress(_)
             | Self::NotInPool { .. }
             | Self::Taken(_)
             | Self::NoPool { .. }
             | Self::Exhausted { .. }
             | Self::NoSpeaker { .. }
-            | Self::NotAccepted { .. }
+            | Self::NotAccepted { is_published: false, .. }
+            | Self::NoReadyPod
             | Self::NoNode { .. }
             | Self::PortsInUse { is_blocking: true, .. } => EventReason::AddressNotAssigned,
         }
@@ -158,27 +116,19 @@ impl fmt::Display for Problem {
                 f,
                 "the requested address {address} belongs to another Service; request another address"
             ),
-            Self::Conflict { address, mac, is_requested: true } => write!(
-                f,
-                "a device with MAC address {mac} uses the requested address {address}; request another \
-                 address, or remove the device"
-            ),
-            Self::Conflict { address, mac, is_requested: false } => write!(
-                f,
-                "a device with MAC address {mac} uses address {address}; the Service gets another \
-                 address; remove {address} from its AddressPool"
-            ),
+            Self::Conflict { address, mac, of } => conflict(f, *address, mac, *of),
             Self::ManyConflicts => f.write_str(
                 "devices outside of the cluster answer for several addresses of the AddressPools, so no \
                  other one is tried for 10 minutes; look for a proxy of ARP or NDP",
             ),
             Self::NoPool { is_ipv4, namespace, unusable } => {
-                let family = family(*is_ipv4);
-                write!(f, "no AddressPool has {family} addresses for namespace {namespace}; ")?;
-                match unusable {
-                    Some(reason) => f.write_str(reason),
-                    None => f.write_str("create one"),
-                }
+                let remedy = "create one, or see spec.autoAssign and spec.namespaceSelector";
+                write!(
+                    f,
+                    "no AddressPool assigns {} addresses to namespace {namespace} by itself; {}",
+                    family(*is_ipv4),
+                    unusable.as_deref().unwrap_or(remedy)
+                )
             }
             Self::Exhausted { is_ipv4, pools } => write!(
                 f,
@@ -193,14 +143,38 @@ impl fmt::Display for Problem {
                 names::kubernetes::APP_NAME,
                 names::SPEAKER
             ),
-            Self::NotAccepted { address, node } => write!(
+            Self::NotAccepted { address, node, is_published: _ } => write!(
                 f,
                 "the speaker of node {node} has not accepted address {address} within 10s; see \
                  the log of its pod"
             ),
-            Self::NoNode { requested } => no_node(f, requested),
+            Self::WithoutPod { address, node } => without_pod(f, *address, node),
+            Self::NoReadyPod => f.write_str(NO_READY_POD),
+            Self::NoNode { requested, is_local } => no_node(f, requested, *is_local),
             Self::PortsInUse { causes, is_blocking } => ports_in_use(f, causes, *is_blocking),
         }
+    }
+}
+
+fn conflict(f: &mut fmt::Formatter<'_>, address: IpAddr, mac: &str, of: AddressOf) -> fmt::Result {
+    match of {
+        AddressOf::Choice => write!(
+            f,
+            "a device with MAC address {mac} uses address {address}; the Service gets another \
+             address; remove {address} from its AddressPool"
+        ),
+        AddressOf::Request => write!(
+            f,
+            "a device with MAC address {mac} uses the requested address {address}; request another \
+             address, or remove the device"
+        ),
+        AddressOf::Status => write!(
+            f,
+            "a device with MAC address {mac} uses address {address} of the Service, which keeps it; \
+             it is tried again every minute; remove the device from the network, or request another \
+             address with annotation {}",
+            names::LOAD_BALANCER_IPS
+        ),
     }
 }
 
@@ -208,7 +182,27 @@ fn family(is_ipv4: bool) -> &'static str {
     if is_ipv4 { "IPv4" } else { "IPv6" }
 }
 
-fn no_node(f: &mut fmt::Formatter<'_>, requested: &[IpAddr]) -> fmt::Result {
+const NO_READY_POD: &str = "externalTrafficPolicy is Local and no pod of the Service is ready; the Service \
+                            gets the addresses of the nodes that run its ready pods: see its pods, or set \
+                            externalTrafficPolicy: Cluster";
+const NO_LOCAL_NODE: &str = "externalTrafficPolicy is Local and no node that runs a ready pod of the Service \
+                             can serve it; see the requested address, spec.ipFamilies and the label \
+                             node.kubernetes.io/exclude-from-external-load-balancers of the node";
+
+fn without_pod(f: &mut fmt::Formatter<'_>, address: IpAddr, node: &NodeName) -> fmt::Result {
+    write!(
+        f,
+        "node {node} answers for {address} and runs no ready pod of the Service, which \
+         externalTrafficPolicy: Local requires; no node that does can answer: it must match \
+         spec.nodeSelector of the AddressPool, run a Ready speaker and not be excluded from load \
+         balancers"
+    )
+}
+
+fn no_node(f: &mut fmt::Formatter<'_>, requested: &[IpAddr], is_local: bool) -> fmt::Result {
+    if is_local {
+        return f.write_str(NO_LOCAL_NODE);
+    }
     let requested: Vec<_> = requested.iter().map(ToString::to_string).collect();
     if requested.is_empty() {
         return f.write_str(

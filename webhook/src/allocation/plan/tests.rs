@@ -1,4 +1,5 @@
 use super::*;
+use crate::allocation::endpoints::{Endpoints, by_service};
 use crate::allocation::pools::check;
 use fastrak_admission::snapshot::Availability;
 use fastrak_api::address_pool::{AddressPool, Pool};
@@ -9,7 +10,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 mod frontends;
+mod local;
 mod pools;
+mod sharing;
 
 /// A cluster that a test changes and plans for.
 #[derive(Default)]
@@ -20,6 +23,7 @@ struct Cluster {
     occupied: BTreeSet<IpAddr>,
     frontends: BTreeMap<Frontend, FrontendLease>,
     host_ports: BTreeMap<Key, HostPorts>,
+    endpoints: BTreeMap<Key, Endpoints>,
     reserved: ReservedPorts,
     pools: Vec<(String, AddressPool)>,
     nodes: BTreeMap<NodeName, NodeInfo>,
@@ -73,9 +77,11 @@ impl Cluster {
             created: None,
             mode: Some(Mode::AddressPool),
             ports: vec![(Protocol::Tcp, 80)],
+            is_local: false,
             families: vec![true],
             needs_all_families: false,
             requested: Ok(vec![]),
+            shared: None,
             published: vec![],
             shown: vec![],
         };
@@ -124,10 +130,22 @@ impl Cluster {
         self.speakers.insert(node(name), Agent::Down { pod: None });
     }
 
+    fn remove(&mut self, name: &str) {
+        self.nodes.remove(&node(name));
+        self.speakers.remove(&node(name));
+    }
+
     fn plan(&self) -> Plan {
         let read = |(name, pool): &(String, AddressPool)| (name.clone(), Pool::read(pool));
         let pools = check(&self.pools.iter().map(read).collect(), &self.nodes, &[]);
-        plan(self.view(&pools))
+        let endpoints = by_service(&self.endpoints);
+        plan(View { endpoints: Some(&endpoints), ..self.view(&pools) })
+    }
+
+    /// Runs ready pods of a Service on these nodes only.
+    fn pods(&mut self, service: &str, nodes: &[&str]) {
+        let nodes = nodes.iter().map(|name| node(name)).collect();
+        self.endpoints.insert(key(service), Endpoints { service: key(service), nodes });
     }
 
     fn view<'a>(&'a self, pools: &'a Checked) -> View<'a> {
@@ -138,6 +156,7 @@ impl Cluster {
             occupied: &self.occupied,
             frontends: &self.frontends,
             host_ports: Some(&self.host_ports),
+            endpoints: None,
             reserved: &self.reserved,
             pools,
             nodes: &self.nodes,
@@ -164,9 +183,17 @@ impl Cluster {
                 let (at, name) = (address.to_string(), owner.key.1);
                 self.lease(&at, &name, (holder, standby), State::Accepted);
             }
-            Step::Assign { lease, nodes } => {
+            Step::Assign { lease, nodes, is_proposal } => {
+                let now = self.now();
                 let lease = self.leases.get_mut(&lease.address()).unwrap();
+                assert!(is_proposal || lease.assignment.holder == nodes.holder);
                 (lease.assignment.holder, lease.assignment.standby) = (nodes.holder, nodes.standby);
+                if is_proposal {
+                    (lease.assignment.state, lease.acquired) = (State::Accepted, Some(now));
+                }
+            }
+            Step::Transfer { lease, owner } => {
+                self.leases.get_mut(&lease.address()).unwrap().owner = owner;
             }
             Step::Release { lease, .. } => drop(self.leases.remove(&lease.address())),
             Step::ProposeFrontend { frontend, node, owner, .. } => {
@@ -202,7 +229,12 @@ fn shown(step: &Step) -> String {
         Step::Propose { address, owner, nodes: of } => {
             format!("propose {address} for {} to {}", owner.key.1, nodes(of))
         }
-        Step::Assign { lease, nodes: of } => format!("assign {} to {}", lease.address(), nodes(of)),
+        Step::Assign { lease, nodes: of, is_proposal } => {
+            let is_again = *is_proposal && of.holder == lease.assignment.holder;
+            let again = if is_again { " again" } else { "" };
+            format!("assign {} to {}{again}", lease.address(), nodes(of))
+        }
+        Step::Transfer { lease, owner } => format!("pass {} to {}", lease.address(), owner.key.1),
         Step::Release { lease, .. } => format!("release {}", lease.address()),
         Step::ProposeFrontend { frontend, node, owner, state } => {
             format!("propose {frontend} for {} to {node} as {state}", owner.key.1)

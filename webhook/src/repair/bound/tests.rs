@@ -21,7 +21,7 @@ fn bound(class: Option<&str>, annotations: &[(&str, &str)], labels: &[(&str, &st
 }
 
 fn view(object: &Value) -> Claim {
-    Claim::read(&serde_json::from_value(object.clone()).unwrap())
+    Claim::read(&serde_json::from_value(object.clone()).unwrap()).unwrap()
 }
 
 /// The volume of that claim, on node a.
@@ -43,7 +43,7 @@ fn restored(object: &Value, volume: &Value) -> Option<(Value, String)> {
     let volume = serde_json::from_value(volume.clone()).unwrap();
     let Restoration { edits, report } = restore(&view(object), UID, &volume)?;
     let mut object = object.clone();
-    let operations = Received::deserialize(&object).unwrap().patch(&edits);
+    let operations = Received::deserialize(&object).unwrap().patch(&edits).unwrap();
     json_patch::patch(&mut object, &operations).unwrap();
     Some((object, report.note))
 }

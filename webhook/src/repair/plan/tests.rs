@@ -15,14 +15,14 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 fn view(object: &Value) -> Claim {
-    Claim::read(&serde_json::from_value(object.clone()).unwrap())
+    Claim::read(&serde_json::from_value(object.clone()).unwrap()).unwrap()
 }
 
 /// The object after a repair.
 fn applied(object: &Value, repair: &Repair) -> Value {
     let mut object = object.clone();
     if let Repair::Change(edits, _) = repair {
-        let operations = Received::deserialize(&object).unwrap().patch(edits);
+        let operations = Received::deserialize(&object).unwrap().patch(edits).unwrap();
         json_patch::patch(&mut object, &operations).unwrap();
     }
     object

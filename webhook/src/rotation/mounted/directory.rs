@@ -40,32 +40,20 @@ pub(super) struct CertChain(Vec<CertificateDer<'static>>);
 
 /// Why the certificate in the directory is not usable.
 #[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
-    /// A file could not be read.
-    #[error("could not read {file}")]
-    Read {
-        /// The file.
-        file: &'static str,
-        /// The error of the system.
-        #[source]
-        source: io::Error,
-    },
-    /// The certificate is malformed.
+pub(crate) enum DirectoryError {
+    #[error("could not read {0}")]
+    Read(&'static str, #[source] io::Error),
     #[error("tls.crt is not a certificate")]
     Certificate(#[source] CertError),
-    /// The key does not match the certificate.
     #[error("tls.key does not match tls.crt")]
     Pair(#[source] TlsError),
-    /// The certificate has expired.
     #[error("tls.crt expired at {0}")]
     Expired(OffsetDateTime),
     /// The certificate does not cover the name that the API server uses.
     #[error("tls.crt does not cover the name {0}")]
     Name(String),
-    /// The CA file has no CA certificate.
     #[error("ca.crt has no CA certificate")]
     NoCa,
-    /// The certificate was not issued by the CAs in the directory.
     #[error("tls.crt was not issued by a CA in ca.crt")]
     UnknownIssuer,
 }
@@ -79,9 +67,7 @@ pub(super) async fn read(
     let cert_pem = text(directory, CERT).await?;
     let key_pem = text(directory, KEY).await?;
     let trusted = match text(directory, CA_CERT).await {
-        Err(DirectoryError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            None
-        }
+        Err(DirectoryError::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => None,
         other => Some(other?),
     };
     let certificate = Certificate::read(&cert_pem).map_err(DirectoryError::Certificate)?;
@@ -109,7 +95,7 @@ pub(super) async fn read(
 
 async fn text(directory: &Path, file: &'static str) -> Result<String, DirectoryError> {
     let text = tokio::fs::read_to_string(directory.join(file)).await;
-    text.map_err(|source| DirectoryError::Read { file, source })
+    text.map_err(|error| DirectoryError::Read(file, error))
 }
 
 fn digest(texts: &[&str]) -> [u8; 32] {

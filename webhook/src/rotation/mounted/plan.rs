@@ -5,20 +5,19 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 /// The maximum number of previous CAs that stay published.
-pub const MAX_CAS: usize = 8;
+pub(super) const MAX_CAS: usize = 8;
 
 /// A version of the mounted certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CertVersion {
+pub(super) struct CertVersion {
     /// The SHA-256 of all its files.
     pub digest: [u8; 32],
-    /// When it expires.
     pub expires: OffsetDateTime,
 }
 
 /// The input of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
+pub(super) struct View {
     /// The certificate in the directory. It is usable.
     pub found: CertVersion,
     /// The served certificate.
@@ -29,13 +28,12 @@ pub struct View {
     pub trusts_served: bool,
     /// The CAs in the directory. Empty if another client writes `caBundle`.
     pub own: Vec<Id>,
-    /// The published CAs.
     pub published: Published,
 }
 
 /// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Publish the CAs in the directory in addition to the published ones.
     Publish,
     /// Serve the certificate in the directory.
@@ -44,9 +42,8 @@ pub enum Step {
     Rest(Option<Duration>),
 }
 
-/// Returns the next step.
 #[must_use]
-pub fn plan(view: &View, settle: Duration, now: OffsetDateTime) -> Step {
+pub(super) fn plan(view: &View, settle: Duration, now: OffsetDateTime) -> Step {
     let View { found, served, own, published, .. } = view;
     let since: Option<Vec<_>> = own.iter().map(|id| published.trusts(*id)).collect();
     let Some(since) = since else { return Step::Publish };

@@ -66,7 +66,7 @@ fn it_serves_what_inlets_cannot_carry() {
     let object = after(&udp(), &verdict);
     assert_eq!((written(&object), class(&object)), (WRITTEN, Some(ADDRESS_CLASS)));
     let texts = warned(&verdict);
-    assert!(texts.iter().any(|text| text.contains("inlets cannot carry it")), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("inlets cannot carry port 53/UDP")), "{texts:?}");
     assert_eq!(written(&after(&plain(), &decide(None, &plain(), settings))), INLETS);
 }
 

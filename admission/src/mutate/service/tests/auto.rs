@@ -40,6 +40,21 @@ fn auto_is_kept_when_the_inlets_operator_comes_or_goes() {
 }
 
 #[test]
+fn a_tunnel_is_kept_when_the_service_requests_an_address_or_a_port_that_it_cannot_carry() {
+    for chosen in [plain(), annotated(&plain(), &[(BALANCER, "auto")])] {
+        let old = addressed(&given(None, &chosen, true), "inlets-operator");
+        let asks = annotated(&old, &[(names::LOAD_BALANCER_IPS, "192.0.2.7")]);
+        let mut forwards = old.clone();
+        forwards["spec"]["ports"] = json!([{"port": 53, "protocol": "UDP"}]);
+        for new in [asks, forwards] {
+            let verdict = verdict(Some(&old), &new, Some(true));
+            assert_eq!(written(&after(&new, &verdict)), INLETS);
+            assert_eq!(warned(&verdict).len(), 1, "{:?}", warned(&verdict));
+        }
+    }
+}
+
+#[test]
 fn what_inlets_can_no_longer_carry_gets_an_address_of_the_cluster() {
     let old = given(None, &plain(), true);
     let mut new = old.clone();

@@ -26,10 +26,15 @@ fn source_ranges_and_a_requested_address_rule_inlets_out() {
     let ranges = "fastrak: left it without an address: inlets ignores \
                   spec.loadBalancerSourceRanges; remove them";
     let address =
-        "fastrak: left it without an address: inlets ignores spec.loadBalancerIP; remove it";
+        "fastrak: left it without an address: inlets ignores the requested address; remove it";
     for (object, reason, text) in [
         (ranged(), Reason::SourceRanges, ranges),
         (asking("loadBalancerIP", json!("10.0.0.7")), Reason::RequestedAddress, address),
+        (
+            annotated(&plain(), &[(names::LOAD_BALANCER_IPS, "10.0.0.7")]),
+            Reason::RequestedAddress,
+            address,
+        ),
     ] {
         for object in [object.clone(), annotated(&object, &[(BALANCER, "inlets")])] {
             let verdict = create(&object);
@@ -82,7 +87,7 @@ fn a_served_service_that_requests_an_address_keeps_its_tunnel_with_one_warning()
     let verdict = update(&old, &new);
     assert_eq!(written(&after(&new, &verdict)), INLETS);
     let text =
-        "fastrak: inlets ignores spec.loadBalancerIP; the Service keeps the tunnel's address";
+        "fastrak: inlets ignores the requested address; the Service keeps the tunnel's address";
     assert_eq!(warned(&verdict), [text]);
     is_silent(&update(&new, &new), Reason::Inlets);
 }

@@ -23,11 +23,9 @@ fn an_address_of_another_load_balancer_ends_the_record_and_keeps_the_operator_aw
         let object = addressed(&created(&object), "k3s");
         for verdict in [update(&object, &object), create(&object)] {
             assert_eq!(verdict.reason, Reason::ForeignAddress);
-            let texts = warned(&verdict);
-            assert_eq!(
-                texts,
-                ["fastrak: left it unchanged: status.loadBalancer already has an address"]
-            );
+            let text = "fastrak: left it unchanged: status.loadBalancer has an address that \
+                        fastrak has not written";
+            assert_eq!(warned(&verdict), [text]);
             let changed = after(&object, &verdict);
             assert_eq!(written(&changed), WITHHELD, "{choice:?}");
             is_silent(&create(&changed), Reason::ForeignAddress);
@@ -106,4 +104,15 @@ fn annotations_that_a_user_sets_for_the_operator_override_the_address() {
     let new = annotated(&skipped, &[(MANAGE, "0")]);
     let changed = after(&new, &update(&skipped, &new));
     assert_eq!(written(&changed), (Some("0"), None, Some("skipped:user-managed")));
+}
+
+#[test]
+fn a_skip_stands_when_the_webhook_is_called_again_with_its_result() {
+    for (old, now) in [("none", "inlets"), ("inlets", "inlets"), ("inlets", "none")] {
+        let old = annotated(&plain(), &[(BALANCER_DECISION, old)]);
+        let object = annotated(&plain(), &[(BALANCER_DECISION, now), (MANAGE, "1")]);
+        let object = addressed(&annotated(&object, &[(MANAGE_LEGACY, "true")]), "other");
+        let once = after(&object, &decide(Some(&old), &object, SETTINGS));
+        assert_eq!(after(&once, &decide(Some(&old), &once, SETTINGS)), once);
+    }
 }

@@ -2,6 +2,7 @@
 //! module interprets nothing.
 #![expect(unsafe_code, reason = "a raw ioctl: the caller must match the number and the structure")]
 
+use super::super::Subvolume;
 use super::is_name;
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, Result};
@@ -151,8 +152,8 @@ pub(in crate::host) fn destroy_group(fd: BorrowedFd<'_>, group: u64) -> Result<(
     unsafe { ioctl(fd, Setter::<GROUP, _>::new(args)) }
 }
 
-/// Returns the ID and the UUID of the subvolume that contains the directory.
-pub(super) fn subvolume(fd: BorrowedFd<'_>) -> Result<(u64, [u8; 16])> {
+/// Returns the subvolume that contains the descriptor.
+pub(in crate::host) fn subvolume(fd: BorrowedFd<'_>) -> Result<Subvolume> {
     let mut info = SubvolumeInfo {
         number: 0,
         name: [0; 256],
@@ -168,18 +169,16 @@ pub(super) fn subvolume(fd: BorrowedFd<'_>) -> Result<(u64, [u8; 16])> {
     };
     // SAFETY: the number is that of BTRFS_IOC_GET_SUBVOL_INFO; the structure matches.
     unsafe { ioctl(fd, Updater::<INFO, _>::new(&mut info)) }?;
-    Ok((info.number, info.uuid))
+    Ok(Subvolume { number: info.number, uuid: info.uuid })
 }
 
-/// Returns up to `most` items of one type and object of a tree with an offset in a range, as offset
-/// and content. It returns fewer if a call cannot hold more, and none only if there are none.
-pub(super) fn items(
+/// Returns the content of the first item of one type and object of a tree with an offset in a range.
+pub(super) fn item(
     fd: BorrowedFd<'_>,
     tree: u64,
     (object, kind): (u64, u32),
     offsets: RangeInclusive<u64>,
-    most: u32,
-) -> Result<Vec<(u64, Vec<u8>)>> {
+) -> Result<Option<Vec<u8>>> {
     let mut args = SearchArgs {
         tree,
         least_object: object,
@@ -190,24 +189,19 @@ pub(super) fn items(
         most_transaction: u64::MAX,
         least_kind: kind,
         most_kind: kind,
-        items: most,
+        items: 1,
         unused: 0,
         unused_more: [0; 4],
         found: [0; 3992],
     };
     // SAFETY: the number is that of BTRFS_IOC_TREE_SEARCH; the structure matches.
     unsafe { ioctl(fd, Updater::<SEARCH, _>::new(&mut args)) }?;
-    let mut rest = args.found.as_slice();
-    let mut items = Vec::new();
-    for _ in 0..args.items {
-        let Some((header, after)) = rest.split_at_checked(HEADER) else { break };
-        let offset = header[16..24].try_into().map_or(0, u64::from_ne_bytes);
-        let length = header[28..32].try_into().map_or(0, u32::from_ne_bytes);
-        let Some((content, after)) = after.split_at_checked(length as usize) else { break };
-        items.push((offset, content.to_vec()));
-        rest = after;
+    if args.items == 0 {
+        return Ok(None);
     }
-    Ok(items)
+    let (header, content) = args.found.split_at(HEADER);
+    let length = header[28..32].try_into().map_or(0, u32::from_ne_bytes);
+    Ok(content.get(..length as usize).map(<[u8]>::to_vec))
 }
 
 /// Returns the name in a zero-padded field of fixed length.

@@ -1,8 +1,8 @@
 //! Tests on a real btrfs on a loop device.
 
 use super::super::{
-    Limits, QuotaUnavailable, Support, Usage, limit, make_subvolume, remove_groups, subvolume_uuid,
-    support,
+    Limits, QuotaUnavailable, Subvolume, Support, Usage, limit, make_subvolume, remove_groups,
+    subvolume_uuid, support,
 };
 use super::*;
 use crate::host::dirs::failed;

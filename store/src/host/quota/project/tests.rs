@@ -14,7 +14,8 @@ fn the_call_numbers_match_the_kernel() {
 #[test]
 fn procfs_has_no_project_quotas() {
     let file = File::open("/proc/self/status").unwrap();
-    assert!(matches!(state(file.as_fd()), Ok(State::Off | State::NoCall)));
+    let unsupported = Support::None(QuotaUnavailable::Unsupported);
+    assert_eq!(support(file.as_fd(), false), Ok(unsupported));
     assert!(project_of(file.as_fd()).is_err());
     assert!(set_project(file.as_fd(), 7, true).is_err());
     assert!(limit(file.as_fd(), 7, Limits::bytes(1 << 20)).is_err());

@@ -7,7 +7,7 @@ const ADDRESSES: [(&str, &str); 3] = [("a", "192.0.2.1"), ("b", "192.0.2.2"), ("
 
 impl Cluster {
     /// The nodes have addresses, and there is no pool.
-    fn of_nodes() -> Self {
+    pub(super) fn of_nodes() -> Self {
         let mut this = Self { reserved: ReservedPorts::parse("22").unwrap(), ..Self::new() };
         this.pools.clear();
         for (name, at) in ADDRESSES {
@@ -18,14 +18,14 @@ impl Cluster {
         this
     }
 
-    fn on_nodes(&mut self, name: &str, ports: &[u16]) -> &mut AddressService {
+    pub(super) fn on_nodes(&mut self, name: &str, ports: &[u16]) -> &mut AddressService {
         let service = self.service(name);
         service.mode = Some(Mode::NodeIp);
         service.ports = ports.iter().map(|port| (Protocol::Tcp, *port)).collect();
         service
     }
 
-    fn published(&self, name: &str) -> Vec<String> {
+    pub(super) fn published(&self, name: &str) -> Vec<String> {
         self.services[&key(name)].published.iter().map(ToString::to_string).collect()
     }
 
@@ -201,6 +201,150 @@ fn a_request_for_another_address_is_refused_with_the_reason() {
     cluster.on_nodes("web", &[80]).families = vec![false];
     cluster.service("web").requested = Ok(vec![]);
     assert!(cluster.problems()[0].starts_with("no node has an address of the IP families"));
+}
+
+#[test]
+fn a_port_that_a_service_gives_up_goes_to_one_that_waits_for_it() {
+    for gives_up in [
+        |service: &mut AddressService| service.ports.retain(|port| port.1 != 443),
+        |service: &mut AddressService| service.mode = Some(Mode::AddressPool),
+        |service: &mut AddressService| service.requested = Ok(vec![address("192.0.2.3")]),
+    ] {
+        let mut cluster = Cluster::of_nodes();
+        cluster.on_nodes("old", &[80, 443]).created = Some(Timestamp::from_second(1).unwrap());
+        cluster.settle();
+        cluster.on_nodes("new", &[443]).created = Some(Timestamp::from_second(2).unwrap());
+        cluster.settle();
+        assert_eq!(cluster.published("new"), [""; 0]);
+        gives_up(cluster.service("old"));
+        cluster.settle();
+        let published = cluster.published("new");
+        assert_eq!(published[..2], ["192.0.2.1", "192.0.2.2"], "{published:?}");
+    }
+}
+
+#[test]
+fn a_port_that_a_service_without_a_ready_pod_gives_up_is_released() {
+    let mut cluster = Cluster::of_nodes();
+    cluster.on_nodes("old", &[80, 443]).is_local = true;
+    cluster.pods("old", &["a", "b", "c"]);
+    cluster.settle();
+    cluster.pods("old", &[]);
+    cluster.on_nodes("old", &[80]);
+    cluster.on_nodes("new", &[443]);
+    cluster.settle();
+    assert_eq!((cluster.published("old").len(), cluster.published("new").len()), (3, 3));
+}
+
+#[test]
+fn a_service_that_still_forwards_a_port_is_named_to_one_that_waits_for_it() {
+    let mut cluster = Cluster::of_nodes();
+    cluster.on_nodes("old", &[443]).is_local = true;
+    cluster.pods("old", &["a"]);
+    cluster.settle();
+    cluster.pods("old", &[]);
+    cluster.service("old").requested = Ok(vec![address("192.0.2.2")]);
+    cluster.on_nodes("new", &[80]).requested = Ok(vec![address("192.0.2.1")]);
+    cluster.settle();
+    cluster.on_nodes("new", &[80, 443]);
+    cluster.settle();
+    assert_eq!(
+        (cluster.published("old"), cluster.published("new")),
+        (vec!["192.0.2.1".into()], vec![])
+    );
+    assert!(cluster.problems()[0].contains("Service shop/old has it"), "{:?}", cluster.problems());
+}
+
+#[test]
+fn of_two_services_that_want_the_port_of_the_other_the_older_one_gets_it() {
+    let mut cluster = Cluster::of_nodes();
+    for (seconds, name, port) in [(1, "old", 80), (2, "new", 443)] {
+        cluster.on_nodes(name, &[port]).created = Some(Timestamp::from_second(seconds).unwrap());
+    }
+    cluster.settle();
+    for name in ["old", "new"] {
+        cluster.on_nodes(name, &[80, 443]);
+    }
+    cluster.settle();
+    assert_eq!((cluster.published("old").len(), cluster.published("new").len()), (3, 0));
+    assert!(cluster.problems()[0].contains("Service shop/old has it"));
+}
+
+#[test]
+fn a_port_that_a_service_forwards_without_a_lease_is_taken() {
+    let mut cluster = Cluster::of_nodes();
+    cluster.on_nodes("old", &[443]).is_local = true;
+    cluster.pods("old", &["a"]);
+    cluster.settle();
+    cluster.pods("old", &[]);
+    cluster.on_nodes("old", &[443, 80]);
+    cluster.on_nodes("new", &[80]);
+    cluster.settle();
+    assert_eq!(cluster.published("old"), ["192.0.2.1"]);
+    assert_eq!(cluster.published("new"), ["192.0.2.2", "192.0.2.3"]);
+}
+
+#[test]
+fn auto_asks_the_pools_if_no_node_can_serve_all_ports() {
+    let mut cluster = Cluster::of_nodes();
+    cluster.on_nodes("web", &[80, 443]).mode = Some(Mode::Auto);
+    for (name, at) in ADDRESSES {
+        cluster.frontend(&format!("{at}.tcp.80"), "web", name, State::Accepted);
+        cluster.frontend(&format!("{at}.tcp.443"), "web", name, State::Refused);
+    }
+    assert!(cluster.problems()[0].contains("a process listens on it"));
+    cluster.pool("lan", &json!({"addresses": ["192.0.2.16"]}));
+    cluster.settle();
+    assert_eq!((cluster.published("web"), cluster.frontends.len()), (vec!["192.0.2.16".into()], 0));
+}
+
+#[test]
+fn services_can_exchange_their_nodes() {
+    for is_local in [false, true] {
+        let mut cluster = Cluster::of_nodes();
+        for (name, at) in [("x", "192.0.2.1"), ("y", "192.0.2.2")] {
+            cluster.on_nodes(name, &[443]).requested = Ok(vec![address(at)]);
+            cluster.service(name).is_local = is_local;
+            cluster.pods(name, &["a", "b"]);
+        }
+        cluster.settle();
+        cluster.service("x").requested = Ok(vec![address("192.0.2.2")]);
+        cluster.service("y").requested = Ok(vec![address("192.0.2.1")]);
+        cluster.settle();
+        assert_eq!(cluster.published("x"), ["192.0.2.2"]);
+        assert_eq!(cluster.published("y"), ["192.0.2.1"]);
+    }
+}
+
+#[test]
+fn a_service_that_adds_a_port_keeps_its_addresses() {
+    // The speakers are being updated.
+    let mut cluster = Cluster::of_nodes();
+    cluster.on_nodes("web", &[80]);
+    cluster.settle();
+    ADDRESSES.iter().for_each(|(name, _)| cluster.down(name));
+    cluster.on_nodes("web", &[80, 443]);
+    assert_eq!(cluster.steps()[0], "propose 192.0.2.1:443/TCP for web to a as accepted");
+    cluster.settle();
+    assert_eq!(cluster.published("web").len(), 3);
+
+    // Another Service had the port until now, and is deleted or gives it up.
+    for is_deleted in [true, false] {
+        let mut cluster = Cluster::of_nodes();
+        cluster.on_nodes("web", &[80]);
+        cluster.on_nodes("old", &[443]);
+        cluster.settle();
+        cluster.on_nodes("old", &[444]);
+        if is_deleted {
+            cluster.services.remove(&key("old"));
+        }
+        cluster.on_nodes("web", &[80, 443]);
+        let steps = cluster.steps();
+        assert!(steps.iter().all(|step| !step.starts_with("publish")), "{steps:?}");
+        assert!(steps.contains(&"release 192.0.2.1:443/TCP".to_owned()), "{steps:?}");
+        cluster.settle();
+        assert_eq!((cluster.published("web").len(), cluster.problems()), (3, vec![]));
+    }
 }
 
 #[test]

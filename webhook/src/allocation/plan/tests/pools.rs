@@ -94,7 +94,8 @@ fn without_a_pool_an_address_or_a_speaker_the_reason_is_named() {
         "all IPv4 addresses of AddressPool lan are assigned; add addresses, or delete a Service";
     assert_eq!(cluster.problems(), [expected]);
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"], "autoAssign": false}));
-    let none = "no AddressPool has IPv4 addresses for namespace shop; create one";
+    let none = "no AddressPool assigns IPv4 addresses to namespace shop by itself; create one, or see \
+                spec.autoAssign and spec.namespaceSelector";
     assert_eq!(cluster.problems(), [none; 5]);
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16/24"]}));
     assert!(cluster.problems()[0].contains("AddressPool lan cannot be used: spec.addresses"));
@@ -135,13 +136,26 @@ fn selectors_choose_the_pool_of_a_namespace_and_the_nodes_of_a_pool() {
 }
 
 #[test]
+fn a_clock_that_jumps_back_delays_no_step() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Proposed);
+    cluster.seconds -= 60;
+    assert_eq!(cluster.steps(), [""; 0], "clocks of nodes differ");
+    cluster.seconds -= 1;
+    assert_eq!(cluster.steps(), ["assign 192.0.2.16 to b/c"]);
+    cluster.lease("192.0.2.16", "web", ("b", Some("c")), State::Proposed);
+    assert_eq!(cluster.steps(), [""; 0], "the new time is by the new clock");
+}
+
+#[test]
 fn a_service_of_two_families_gets_an_address_of_each() {
     let mut cluster = Cluster::new();
     cluster.service("web").families = vec![false, true];
     assert_eq!(cluster.steps(), ["propose 192.0.2.16 for web to a/b"]);
     assert_eq!(cluster.problems(), [""; 0], "one is enough");
     cluster.service("web").needs_all_families = true;
-    assert!(cluster.problems()[0].contains("no AddressPool has IPv6 addresses"));
+    assert!(cluster.problems()[0].contains("no AddressPool assigns IPv6 addresses"));
     cluster.pool("lan6", &json!({"addresses": ["2001:db8::/120"]}));
     cluster.settle();
     let expected = [address("2001:db8::"), address("192.0.2.16")];
@@ -254,8 +268,45 @@ fn a_published_address_is_kept_when_a_new_holder_refuses_it() {
     cluster.service("web").publish(&[address("192.0.2.16")]);
     cluster.lease("192.0.2.16", "web", ("c", Some("b")), State::Refused);
     assert_eq!(cluster.steps(), [""; 0]);
+    assert!(!cluster.plan().problems[0].1.is_blocking(), "the Service has the address");
     cluster.seconds += 60;
     assert_eq!(cluster.steps(), ["assign 192.0.2.16 to a/b"]);
+    ["a", "b"].into_iter().for_each(|name| cluster.down(name));
+    assert_eq!(cluster.steps(), ["assign 192.0.2.16 to c/- again"], "no other node can answer");
+    cluster.down("c");
+    assert_eq!(cluster.steps(), [""; 0]);
+}
+
+#[test]
+fn a_node_that_is_removed_from_the_cluster_loses_its_addresses() {
+    let mut cluster = Cluster::new();
+    cluster.service("web").publish(&[address("192.0.2.16")]);
+    cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
+    cluster.down("a");
+    assert_eq!(cluster.steps(), [""; 0], "the standby takes over if the node does not answer");
+    cluster.remove("a");
+    assert_eq!(cluster.steps(), ["assign 192.0.2.16 to b/c"]);
+    cluster.settle();
+    cluster.remove("c");
+    assert_eq!(cluster.steps(), [""; 0], "there is no other standby");
+}
+
+#[test]
+fn a_service_waits_for_the_address_of_one_that_is_gone() {
+    for requested in [vec![], vec![address("192.0.2.16")]] {
+        let mut cluster = Cluster::new();
+        cluster.pool("lan", &json!({"addresses": ["192.0.2.16"]}));
+        cluster.service("old");
+        cluster.settle();
+        cluster.services.remove(&key("old"));
+        cluster.service("new").requested = Ok(requested.clone());
+        cluster.service("other");
+        assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
+        let problems = cluster.problems();
+        assert!(problems.len() == 1 && problems[0].starts_with("all IPv4"), "{problems:?}");
+        cluster.settle();
+        assert_eq!(cluster.service("new").published, [address("192.0.2.16")]);
+    }
 }
 
 #[test]
