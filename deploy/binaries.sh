@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the shipped programs and those behind `make demo` and `make bench`, optimised and linked
-# statically, into target/static. Prints that folder.
+# statically, into target/static. Prints that directory.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -33,11 +33,11 @@ struct Reader<'de> {
 }
 
 /// The entries between two brackets.
-struct Within<'a, 'de> {
+struct Entries<'a, 'de> {
     reader: &'a mut Reader<'de>,
     /// The closing bracket.
     end: u8,
-    begun: bool,
+    started: bool,
     at_end: bool,
 }
 
@@ -59,15 +59,15 @@ impl<'de> Reader<'de> {
 
     /// Reads all entries between two brackets.
     #[inline]
-    fn within<T>(
+    fn read_entries<T>(
         &mut self,
         (start, end): (u8, u8),
-        read: impl FnOnce(&mut Within<'_, 'de>) -> Result<T, Unsupported>,
+        read: impl FnOnce(&mut Entries<'_, 'de>) -> Result<T, Unsupported>,
     ) -> Result<T, Unsupported> {
         self.scanner.pass(start).ok_or(Unsupported)?;
-        let mut within = Within { reader: self, end, begun: false, at_end: false };
-        let value = read(&mut within)?;
-        if within.at_end { Ok(value) } else { Err(Unsupported) }
+        let mut entries = Entries { reader: self, end, started: false, at_end: false };
+        let value = read(&mut entries)?;
+        if entries.at_end { Ok(value) } else { Err(Unsupported) }
     }
 
     fn is_next(&mut self, byte: u8) -> bool {
@@ -133,7 +133,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     #[inline]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unsupported> {
-        self.within((b'{', b'}'), |within| visitor.visit_map(within))
+        self.read_entries((b'{', b'}'), |entries| visitor.visit_map(entries))
     }
 
     #[inline]
@@ -148,7 +148,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unsupported> {
-        self.within((b'[', b']'), |within| visitor.visit_seq(within))
+        self.read_entries((b'[', b']'), |entries| visitor.visit_seq(entries))
     }
 
     #[inline]
@@ -163,25 +163,25 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 }
 
-impl Within<'_, '_> {
+impl Entries<'_, '_> {
     /// Skips to the next entry. Returns whether there is one.
     #[inline]
     fn has_next(&mut self) -> Result<bool, Unsupported> {
-        let (scanner, begun) = (&mut self.reader.scanner, self.begun);
+        let (scanner, started) = (&mut self.reader.scanner, self.started);
         let next = scanner.peek().ok_or(Unsupported)?;
-        self.begun = true;
+        self.started = true;
         if next == self.end {
             self.at_end = true;
             return scanner.pass(next).map(|()| false).ok_or(Unsupported);
         }
-        if begun {
+        if started {
             scanner.pass(b',').ok_or(Unsupported)?;
         }
         Ok(true)
     }
 }
 
-impl<'de> MapAccess<'de> for &mut Within<'_, 'de> {
+impl<'de> MapAccess<'de> for &mut Entries<'_, 'de> {
     type Error = Unsupported;
 
     #[inline]
@@ -210,7 +210,7 @@ impl<'de> MapAccess<'de> for &mut Within<'_, 'de> {
     }
 }
 
-impl<'de> SeqAccess<'de> for &mut Within<'_, 'de> {
+impl<'de> SeqAccess<'de> for &mut Entries<'_, 'de> {
     type Error = Unsupported;
 
     #[inline]

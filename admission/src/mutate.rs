@@ -54,11 +54,13 @@ pub fn claim(request: &ClaimRequest<'_>, snapshot: &Snapshot) -> Verdict {
         return without_idle_edits(claim, Verdict::patched(Reason::Probe, vec![seen]));
     }
     if let Some((reason, about)) = out_of_scope(claim, snapshot) {
-        return with_news(request, Verdict::untouched(reason).about(about));
+        return with_warning_if_new(request, Verdict::untouched(reason).about(about));
     }
     let about = claim.class_name().unwrap_or_default();
     let verdict = match claim_default::class_of(request, snapshot) {
-        ClassOf::Neither(reason) => with_news(request, Verdict::untouched(reason).about(about)),
+        ClassOf::OutOfScope(reason) => {
+            with_warning_if_new(request, Verdict::untouched(reason).about(about))
+        }
         ClassOf::Named(class) => served(request, class, snapshot),
         ClassOf::Default(class, reason) => {
             let edits = vec![Edit::set(Field::ClassName, class.name.clone())];
@@ -98,19 +100,19 @@ fn pinned(request: &ClaimRequest<'_>, class: &Class, snapshot: &Snapshot) -> Ver
     if verdict.reason == Reason::PinWithdrawn {
         verdict.about = names::NODE.into();
     }
-    with_news(request, verdict)
+    with_warning_if_new(request, verdict)
 }
 
 /// Adds the warning about a change, or about an unchanged object if the request changed a field
 /// that the decision depends on.
-fn with_news(request: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
-    let news = match (request.operation, request.old) {
+fn with_warning_if_new(request: &ClaimRequest<'_>, verdict: Verdict) -> Verdict {
+    let is_new = match (request.operation, request.old) {
         (Operation::Create, _) => true,
         (Operation::Repair, _) => false,
         (Operation::Update, old) => old.is_none_or(|old| decisive(old) != decisive(request.claim)),
     };
     let changed = matches!(verdict.outcome, Outcome::Patched(_));
-    if news || changed { verdict.with_warning() } else { verdict }
+    if is_new || changed { verdict.with_warning() } else { verdict }
 }
 
 /// Returns the fields by which a user chooses class and node.

@@ -24,9 +24,8 @@ pub struct UpkeepArgs {
     /// for bound claims without their node label.
     #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = parse_positive)]
     pub orphan_scan: Duration,
-    /// The part of a pool's filesystem that restorable deleted volumes may hold, in percent of
-    /// their granted sizes. Above it, volumes of the namespace with the largest share are evicted,
-    /// the oldest first.
+    /// Percentage of a pool's size that restorable deleted volumes may hold, by their granted sizes.
+    /// Above it, volumes of the namespace with the largest share are evicted, the oldest first.
     #[arg(long, default_value = "25", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub trash_max_percent: u8,
     /// The interval of the usage measurement.

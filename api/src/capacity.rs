@@ -12,7 +12,7 @@ use std::fmt;
 
 /// An administrator's limits of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Terms {
+pub struct CapacityLimits {
     /// The pool's share of its filesystem. None is all of it.
     pub size: Option<Bytes>,
     /// The part that is never granted.
@@ -26,7 +26,7 @@ pub struct Terms {
 pub enum Reserve {
     /// A tenth of the pool, and no more than 10Gi.
     #[default]
-    Usual,
+    Standard,
     /// A part of the pool, in percent.
     Percent(u8),
     /// A size.
@@ -39,7 +39,7 @@ pub struct Overcommit(u32);
 
 /// An invalid limit of a pool.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TermsError {
+pub enum CapacityLimitsError {
     /// The reserve is invalid.
     #[error("reserve {0:?} is neither a percentage, such as 10%, nor a size, such as 20Gi")]
     Reserve(String),
@@ -91,7 +91,7 @@ pub enum Shortage {
         /// The pool.
         pool: PoolName,
         /// The requested size.
-        asked: u64,
+        requested: u64,
         /// What the pool can still grant.
         available: Available,
     },
@@ -106,13 +106,13 @@ pub enum Shortage {
 
 /// A kubelet evicts pods if less than a tenth of its filesystem is free. A tenth of a large
 /// separate disk would be too much.
-const USUAL_PERCENT: u32 = 10;
-const USUAL_MOST: u64 = 10 << 30;
+const STANDARD_PERCENT: u32 = 10;
+const STANDARD_MAX: u64 = 10 << 30;
 
 /// The percentage of a filesystem's files that is left to existing volumes.
 const INODE_RESERVE: u32 = 5;
 
-impl Terms {
+impl CapacityLimits {
     /// Returns the pool's share of a filesystem of this size.
     #[must_use]
     pub fn total(&self, filesystem: u64) -> u64 {
@@ -124,7 +124,7 @@ impl Terms {
     pub fn available(&self, state: State) -> Available {
         let total = self.total(state.total);
         let reserve = match self.reserve {
-            Reserve::Usual => percent_of(total, USUAL_PERCENT).min(USUAL_MOST),
+            Reserve::Standard => percent_of(total, STANDARD_PERCENT).min(STANDARD_MAX),
             Reserve::Percent(percent) => percent_of(total, u32::from(percent)),
             Reserve::Bytes(bytes) => bytes.0,
         };
@@ -139,10 +139,15 @@ impl Terms {
     }
 
     /// Checks whether a pool in this state can grant so many more bytes.
-    pub fn check(&self, pool: &PoolName, state: State, asked: u64) -> Result<Available, Shortage> {
+    pub fn check(
+        &self,
+        pool: &PoolName,
+        state: State,
+        requested: u64,
+    ) -> Result<Available, Shortage> {
         let available = self.available(state);
-        if asked > available.allocatable {
-            return Err(Shortage::Bytes { pool: pool.clone(), asked, available });
+        if requested > available.allocatable {
+            return Err(Shortage::Bytes { pool: pool.clone(), requested, available });
         }
         if state.free_inodes < percent_of(state.inodes, INODE_RESERVE) {
             return Err(Shortage::Inodes { pool: pool.clone(), available });
@@ -157,9 +162,9 @@ impl Shortage {
     #[must_use]
     pub fn to_remove(&self) -> Option<(&PoolName, u64)> {
         match self {
-            Self::Bytes { pool, asked, available } => {
-                let may = *asked <= available.grantable.saturating_sub(available.state.granted);
-                may.then(|| (pool, asked.saturating_sub(available.allocatable)))
+            Self::Bytes { pool, requested, available } => {
+                let may = *requested <= available.grantable.saturating_sub(available.state.granted);
+                may.then(|| (pool, requested.saturating_sub(available.allocatable)))
             }
             Self::Inodes { .. } => None,
         }
@@ -168,8 +173,8 @@ impl Shortage {
 
 impl Reserve {
     /// Parses `10%` or `20Gi`.
-    pub fn parse(text: &str) -> Result<Self, TermsError> {
-        let wrong = || TermsError::Reserve(text.to_owned());
+    pub fn parse(text: &str) -> Result<Self, CapacityLimitsError> {
+        let wrong = || CapacityLimitsError::Reserve(text.to_owned());
         match text.strip_suffix('%') {
             None => Bytes::parse(text).map(Self::Bytes).map_err(|_| wrong()),
             Some(number) if number.bytes().all(|b| b.is_ascii_digit()) => number
@@ -185,8 +190,8 @@ impl Reserve {
 
 impl Overcommit {
     /// Parses `1`, `1.5` or `2.25`.
-    pub fn parse(text: &str) -> Result<Self, TermsError> {
-        let wrong = || TermsError::Overcommit(text.to_owned());
+    pub fn parse(text: &str) -> Result<Self, CapacityLimitsError> {
+        let wrong = || CapacityLimitsError::Overcommit(text.to_owned());
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         if !digits(whole) || !digits(fraction) || whole.len() > 3 || fraction.len() > 2 {
@@ -200,8 +205,8 @@ impl Overcommit {
 }
 
 /// Parses a pool's share of its filesystem.
-pub fn parse_size(text: &str) -> Result<Bytes, TermsError> {
-    Bytes::parse(text).map_err(|problem| TermsError::Size(text.to_owned(), problem))
+pub fn parse_size(text: &str) -> Result<Bytes, CapacityLimitsError> {
+    Bytes::parse(text).map_err(|problem| CapacityLimitsError::Size(text.to_owned(), problem))
 }
 
 impl Default for Overcommit {
@@ -219,7 +224,7 @@ fn percent_of(number: u64, percent: u32) -> u64 {
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bytes { pool, asked, available } => {
+            Self::Bytes { pool, requested, available } => {
                 let Available { allocatable, total, grantable, reserve, state } = available;
                 write!(
                     f,
@@ -227,7 +232,7 @@ impl fmt::Display for Shortage {
                      granted {}, {} are free on its disk, and {} are reserved; request less, \
                      delete unneeded volumes, or use another pool or node",
                     About(*allocatable),
-                    About(*asked),
+                    About(*requested),
                     About(*total),
                     About(*grantable),
                     About(state.granted),

@@ -57,12 +57,12 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Returns how many files and directories the volume may have, at least [`FEWEST_INODES`].
+    /// Returns how many files and directories the volume may have, at least [`MIN_INODES`].
     /// `None` if they are not limited.
     #[must_use]
     pub fn inodes(&self) -> Option<u64> {
         let allowed = self.bytes.checked_div(self.bytes_per_inode?)?;
-        Some(allowed.max(FEWEST_INODES))
+        Some(allowed.max(MIN_INODES))
     }
 }
 
@@ -80,7 +80,7 @@ pub enum QuotaGroup {
 pub const IDENTITY_FORMAT: u32 = 1;
 
 /// The smallest limit on files. An inode of ext4 has 256 bytes, so it is a quarter of a MiB.
-pub const FEWEST_INODES: u64 = 1024;
+pub const MIN_INODES: u64 = 1024;
 
 impl VolumeId {
     /// Parses a uid of the API server: a UUID in lower case.
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_volume_may_have_files_in_proportion_to_its_size_and_a_small_one_a_few() {
         assert_eq!(identity(200 << 20, Some(16384)).inodes(), Some(12800));
-        assert_eq!(identity(1, Some(16384)).inodes(), Some(FEWEST_INODES));
+        assert_eq!(identity(1, Some(16384)).inodes(), Some(MIN_INODES));
         assert_eq!(identity(200 << 20, None).inodes(), None);
         // A record that was changed by hand.
         assert_eq!(identity(200 << 20, Some(0)).inodes(), None);

@@ -67,19 +67,18 @@ mod tests {
     use super::*;
 
     const FIRST: Duration = Duration::from_secs(30);
-    const LONGEST: Duration = Duration::from_secs(60 * 60);
+    const MAX: Duration = Duration::from_secs(60 * 60);
     const FORGET_AFTER: Duration = Duration::from_secs(2 * 60 * 60);
 
     #[test]
     fn delays_double_up_to_a_limit() {
-        let delays = [0, 1, 2, 3, u32::MAX].map(|attempts| delay(attempts, FIRST, LONGEST));
-        assert_eq!(delays, [FIRST, FIRST, FIRST * 2, FIRST * 4, LONGEST]);
+        let delays = [0, 1, 2, 3, u32::MAX].map(|attempts| delay(attempts, FIRST, MAX));
+        assert_eq!(delays, [FIRST, FIRST, FIRST * 2, FIRST * 4, MAX]);
     }
 
     #[test]
     fn each_key_waits_for_its_own_attempts() {
-        let (mut backoff, start) =
-            (KeyedBackoff::new(FIRST, LONGEST, FORGET_AFTER), Instant::now());
+        let (mut backoff, start) = (KeyedBackoff::new(FIRST, MAX, FORGET_AFTER), Instant::now());
         assert_eq!(backoff.due(&"a"), None);
         for factor in [1, 2, 4] {
             assert_eq!(backoff.record("a", start), start + FIRST * factor);
@@ -92,8 +91,7 @@ mod tests {
 
     #[test]
     fn a_key_without_attempts_for_a_time_starts_from_the_first_delay() {
-        let (mut backoff, start) =
-            (KeyedBackoff::new(FIRST, LONGEST, FORGET_AFTER), Instant::now());
+        let (mut backoff, start) = (KeyedBackoff::new(FIRST, MAX, FORGET_AFTER), Instant::now());
         backoff.record("a", start);
         let due = backoff.record("a", start);
         let last = due + FORGET_AFTER - Duration::from_secs(1);

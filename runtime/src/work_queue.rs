@@ -32,7 +32,7 @@ struct State<K> {
 
 /// A key that no other worker gets until this is dropped.
 #[derive(Debug)]
-pub struct Held<'a, K: Clone + Eq + Hash> {
+pub struct KeyGuard<'a, K: Clone + Eq + Hash> {
     queue: &'a Queue<K>,
     key: K,
 }
@@ -65,13 +65,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// Returns the next key. Cancelling the wait loses no key.
-    pub async fn next(&self) -> Held<'_, K> {
+    pub async fn next(&self) -> KeyGuard<'_, K> {
         loop {
             let (key, due) = self.lock().take(Instant::now());
             if let Some(key) = key {
                 // Wakes the next worker: one notification may cover several keys.
                 self.changed.notify_one();
-                return Held { queue: self, key };
+                return KeyGuard { queue: self, key };
             }
             tokio::select! {
                 () = self.changed.notified() => {}
@@ -83,14 +83,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// Takes `key` from the queue and keeps it from all workers until the result is dropped.
     /// Returns `None` if a worker has it. It never waits: two workers that want each other's keys
     /// would deadlock.
-    pub fn try_hold(&self, key: &K) -> Option<Held<'_, K>> {
+    pub fn try_hold(&self, key: &K) -> Option<KeyGuard<'_, K>> {
         let mut state = self.lock();
         if !state.held.insert(key.clone()) {
             return None;
         }
         // The key stays in `wanted`, so it is queued again when it is released.
         state.ready.retain(|ready| ready != key);
-        Some(Held { queue: self, key: key.clone() })
+        Some(KeyGuard { queue: self, key: key.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
@@ -155,7 +155,7 @@ impl<K: Clone + Eq + Hash> State<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Held<'_, K> {
+impl<K: Clone + Eq + Hash> KeyGuard<'_, K> {
     /// Returns the key.
     #[must_use]
     pub fn key(&self) -> &K {
@@ -163,7 +163,7 @@ impl<K: Clone + Eq + Hash> Held<'_, K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Drop for Held<'_, K> {
+impl<K: Clone + Eq + Hash> Drop for KeyGuard<'_, K> {
     fn drop(&mut self) {
         self.queue.lock().release(self.key.clone());
         self.queue.changed.notify_one();

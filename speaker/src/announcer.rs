@@ -5,6 +5,7 @@ use crate::host::link::{Link, LinkError, Protocol, Sockets};
 use crate::interface::{InterfaceName, State};
 use crate::responder::{Responder, Response, Sighting};
 use fastrak_runtime::chain::Chain;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Answers for addresses on one interface. Dropping it stops all answers.
@@ -110,9 +111,9 @@ impl Announcer {
         self.responder.silence_all().into_iter().for_each(|address| self.leave(address));
     }
 
-    /// Goes on to answer for `address` although this station uses it wrongly.
-    pub fn tolerate(&mut self, address: IpAddr, mac: Mac) {
-        self.responder.tolerate(address, mac);
+    /// Goes on to answer for `address` although these stations use it wrongly, and no others.
+    pub fn tolerate(&mut self, address: IpAddr, stations: BTreeSet<Mac>) {
+        self.responder.tolerate(address, stations);
     }
 
     /// Starts reporting the devices that use `address`.

@@ -11,7 +11,7 @@ mod heartbeats;
 use crate::leases::{Change, Listed};
 use crate::network::{Command, Epoch, Ticket};
 use crate::responder::Sighting;
-use entry::{Entry, Evidence, Part};
+use entry::{Entry, Evidence, Role};
 use fastrak_api::assignment::Assignment;
 use fastrak_api::node::NodeName;
 use heartbeats::Heartbeats;
@@ -243,7 +243,7 @@ impl Assignments {
             Some(known) if known.assignment.version >= assignment.version => known,
             known => {
                 let entry = Entry::follow(known, assignment, &self.node, evidence, now);
-                if matches!(entry.part, Part::Yield { .. }) {
+                if matches!(entry.role, Role::Yield { .. }) {
                     self.expire();
                 }
                 let ticket = ticket(self.epoch, &self.sightings, address);
@@ -266,7 +266,7 @@ impl Assignments {
 
     /// Observes the addresses that are verified without the API server.
     fn observe(&mut self) {
-        let verified = self.entries.values().filter(|entry| matches!(entry.part, Part::Verify(_)));
+        let verified = self.entries.values().filter(|entry| matches!(entry.role, Role::Verify(_)));
         self.actions.extend(verified.map(|entry| Action::Send(Command::Observe(entry.address()))));
     }
 

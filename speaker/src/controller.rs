@@ -89,7 +89,7 @@ impl Controller {
         while deadline.is_none_or(|at| Instant::now() < at && self.assignments.can_hand_over()) {
             tokio::select! {
                 Some(event) = events.next() => self.watched(event),
-                Some(notice) = notices.recv() => self.noticed(notice),
+                Some(notice) = notices.recv() => self.handle_notice(notice),
                 Some(Ok(outcome)) = self.requests.join_next() => self.finished(outcome),
                 _ = ticks.tick() => self.assignments.step(Instant::now()),
                 () = shutdown.requested(), if deadline.is_none() => {
@@ -135,18 +135,18 @@ impl Controller {
         }
     }
 
-    fn noticed(&mut self, notice: Notice) {
+    fn handle_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Seen { sighting, count } => self.assignments.seen(sighting, count),
             Notice::Silenced { cause, epoch } => {
                 self.silenced(cause);
                 self.assignments.silenced(epoch, Instant::now());
             }
-            Notice::Twin(other) => self.twin(other),
+            Notice::OtherSpeaker(other) => self.other_speaker(other),
         }
     }
 
-    fn twin(&mut self, other: Option<String>) {
+    fn other_speaker(&mut self, other: Option<String>) {
         self.is_only = other.is_none();
         if let Some(mac) = other {
             let reason = format!(
@@ -246,7 +246,7 @@ impl Controller {
         let leases = self.leases.clone();
         match action {
             Action::Send(command) => {
-                if let Command::Answer(address, ..) = command {
+                if let Command::Answer(address, ..) = &command {
                     tracing::info!(%address, "answering for the address");
                 }
                 // The process ends if the network task does.

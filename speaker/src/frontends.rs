@@ -28,14 +28,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 const INTERVAL: Duration = Duration::from_secs(10);
 /// The number of checks in a row that must find a conflict before an accepted frontend is refused. Some
 /// sockets exist only for a moment.
-const SEEN: u8 = 2;
+const CONFLICT_THRESHOLD: u8 = 2;
 /// The number of checks in a row that must reach another program before a proposed frontend is refused,
 /// and the time between them: kube-proxy forwards a port for a second or more after a Service has given
 /// it up.
-const REDIRECTED: u8 = 6;
-const RECHECK: Duration = Duration::from_millis(500);
+const REDIRECT_THRESHOLD: u8 = 6;
+const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a connection to the node's own address may take.
-const CONNECT: Duration = Duration::from_millis(300);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The frontends of one node.
 pub struct Frontends {
@@ -108,7 +108,7 @@ impl Frontends {
             if let (None, State::Proposed, CheckResult::InUse(_)) =
                 (answer, assignment.state, result)
             {
-                self.recheck = Some(Instant::now() + RECHECK);
+                self.recheck = Some(Instant::now() + RECHECK_INTERVAL);
             }
             let Some((state, conflict)) = answer else { continue };
             match self.leases.answer(assignment, state, conflict).await {
@@ -157,11 +157,13 @@ fn read(text: &str) -> Result<(Frontend, Option<FrontendAssignment>), serde_json
 fn answer(state: State, result: CheckResult, conflicts: u8) -> Option<(State, Option<Conflict>)> {
     match (state, result) {
         (State::Proposed | State::Refused, CheckResult::Free) => Some((State::Accepted, None)),
-        (State::Proposed, CheckResult::InUse(Conflict::Redirected)) if conflicts < REDIRECTED => {
+        (State::Proposed, CheckResult::InUse(Conflict::Redirected))
+            if conflicts < REDIRECT_THRESHOLD =>
+        {
             None
         }
         (State::Proposed, CheckResult::InUse(conflict)) => Some((State::Refused, Some(conflict))),
-        (State::Accepted, CheckResult::InUse(conflict)) if conflicts >= SEEN => {
+        (State::Accepted, CheckResult::InUse(conflict)) if conflicts >= CONFLICT_THRESHOLD => {
             Some((State::Refused, Some(conflict)))
         }
         (State::Accepted | State::Refused, _) | (_, CheckResult::NotLocal) => None,
@@ -185,7 +187,7 @@ async fn observe(assignment: &FrontendAssignment, listeners: &Listeners) -> Chec
 }
 
 async fn connects(address: IpAddr, port: u16) -> bool {
-    matches!(timeout(CONNECT, TcpStream::connect((address, port))).await, Ok(Ok(_)))
+    matches!(timeout(CONNECT_TIMEOUT, TcpStream::connect((address, port))).await, Ok(Ok(_)))
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl Heartbeats {
         let other = found.filter(|_| !is_own).map(|found| found.mac.unwrap_or_default());
         if self.reported.as_ref() != Some(&other) {
             self.reported = Some(other.clone());
-            let _ended = self.notices.send(Notice::Twin(other));
+            let _ended = self.notices.send(Notice::OtherSpeaker(other));
         }
         Ok(())
     }

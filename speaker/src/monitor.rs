@@ -12,12 +12,12 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 /// The age of an unanswered probe at which the heartbeat is observed too. The second proof takes longer
 /// than the first, so it must not wait for the first to begin: a failover would take longer.
-const SUSPICIOUS: Duration = Duration::from_millis(40);
+const SUSPECT_AFTER: Duration = Duration::from_millis(40);
 /// The number of unanswered probes that prove a failure.
-const UNANSWERED: u32 = 3;
+const FAILURE_THRESHOLD: u32 = 3;
 /// The age of the last probe at which unanswered probes prove nothing any more: no probe was sent for a
 /// time, so the holder may be back.
-const FRESH: Duration = Duration::from_secs(1);
+const MAX_PROBE_AGE: Duration = Duration::from_secs(1);
 
 /// The probes that a standby has sent to the holder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Monitor {
     /// of the holder has stopped.
     pub fn step(&mut self, now: Instant, stopped: bool) -> Step {
         let age = self.sent.map(|sent| now.saturating_duration_since(sent));
-        if age.is_some_and(|age| age > FRESH) {
+        if age.is_some_and(|age| age > MAX_PROBE_AGE) {
             *self = Self { sent: self.sent, ..Self::default() };
         }
         if self.is_pending && age.is_some_and(|age| age >= ANSWER_TIMEOUT) {
@@ -54,14 +54,14 @@ impl Monitor {
             (self.sent, self.is_pending) = (Some(now), true);
             return Step::Probe;
         }
-        if stopped && self.unanswered >= UNANSWERED { Step::TakeOver } else { Step::Wait }
+        if stopped && self.unanswered >= FAILURE_THRESHOLD { Step::TakeOver } else { Step::Wait }
     }
 
     /// Returns whether the holder leaves probes unanswered at `now`.
     #[must_use]
     pub fn is_silent(&self, now: Instant) -> bool {
         let pending = self.sent.filter(|_| self.is_pending);
-        let is_late = |sent| now.saturating_duration_since(sent) >= SUSPICIOUS;
+        let is_late = |sent| now.saturating_duration_since(sent) >= SUSPECT_AFTER;
         self.unanswered > 0 || pending.is_some_and(is_late)
     }
 

@@ -14,7 +14,7 @@ use crate::host::{boot_clock, proc};
 use crate::interface::{InterfaceName, State, default_route, listed};
 use crate::responder::{Response, Sighting};
 use fastrak_runtime::retry;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -23,14 +23,14 @@ use tokio::time::MissedTickBehavior;
 /// The time between two checks that the task runs.
 const TICK: Duration = Duration::from_millis(200);
 /// The pause after which it is silent.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// The delays between two looks for a default route.
 const ROUTE_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 /// The time between two reports about one address: a hostile host may send at the rate of the link.
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A command of the controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Answer for the address, and announce it, unless the task was silenced since the decision.
     Answer(IpAddr, Ticket),
@@ -40,8 +40,8 @@ pub enum Command {
     SilenceAll,
     /// Announce the address again.
     Announce(IpAddr),
-    /// Go on to answer although this station uses the address.
-    Tolerate(IpAddr, Mac),
+    /// Go on to answer although these stations use the address, and no others.
+    Tolerate(IpAddr, BTreeSet<Mac>),
     /// Report who uses the address.
     Observe(IpAddr),
     /// Do not report who uses the address any more.
@@ -70,7 +70,7 @@ pub enum Notice {
         epoch: Epoch,
     },
     /// Another speaker with this MAC address works for the node, or none does.
-    Twin(Option<String>),
+    OtherSpeaker(Option<String>),
 }
 
 /// Why all addresses were silenced.
@@ -166,12 +166,12 @@ pub async fn run(
         let now = boot_clock::now();
         let pause = now.saturating_sub(last);
         last = now;
-        if pause > LONGEST_PAUSE {
+        if pause > MAX_PAUSE {
             network.silence(Cause::Stopped(pause));
         }
         match event {
-            Event::Command(command) => network.obey(command)?,
-            Event::Response(Some(response)) if pause <= LONGEST_PAUSE => {
+            Event::Command(command) => network.execute(command)?,
+            Event::Response(Some(response)) if pause <= MAX_PAUSE => {
                 network.respond(response)?;
             }
             Event::Response(_) => {}
@@ -238,7 +238,7 @@ impl Network {
         Ok(())
     }
 
-    fn obey(&mut self, command: Command) -> Result<(), LinkError> {
+    fn execute(&mut self, command: Command) -> Result<(), LinkError> {
         match command {
             Command::Answer(address, ticket) => {
                 let sightings = self.counts.get(&address).copied().unwrap_or_default();
@@ -249,7 +249,7 @@ impl Network {
             Command::Silence(address) => self.announcer.silence(address),
             Command::SilenceAll => self.silence(Cause::Requested),
             Command::Announce(address) => self.announcer.announce(address)?,
-            Command::Tolerate(address, mac) => self.announcer.tolerate(address, mac),
+            Command::Tolerate(address, stations) => self.announcer.tolerate(address, stations),
             Command::Observe(address) => self.announcer.observe(address),
             Command::Ignore(address) => self.announcer.ignore(address),
             Command::Probe(address) => self.announcer.probe(address)?,

@@ -1,7 +1,7 @@
 //! Decides what to send for a received packet, and which packets say who uses an address.
 
 use crate::frame::{Mac, arp, ndp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The addresses that this node answers for and those that it observes, on one interface.
@@ -10,7 +10,7 @@ pub struct Responder {
     mac: Mac,
     answered: BTreeSet<IpAddr>,
     observed: BTreeSet<IpAddr>,
-    tolerated: BTreeSet<(IpAddr, Mac)>,
+    tolerated: BTreeMap<IpAddr, BTreeSet<Mac>>,
 }
 
 /// What a received packet requires.
@@ -57,7 +57,7 @@ impl Responder {
             mac,
             answered: BTreeSet::new(),
             observed: BTreeSet::new(),
-            tolerated: BTreeSet::new(),
+            tolerated: BTreeMap::new(),
         }
     }
 
@@ -73,7 +73,7 @@ impl Responder {
 
     /// Stops answering for `address`. Returns whether it did before.
     pub fn silence(&mut self, address: IpAddr) -> bool {
-        self.tolerated.retain(|(tolerated, _)| *tolerated != address);
+        self.tolerated.remove(&address);
         self.answered.remove(&address)
     }
 
@@ -89,9 +89,9 @@ impl Responder {
         self.answered.contains(&address)
     }
 
-    /// Goes on to answer for `address` although this station uses it wrongly.
-    pub fn tolerate(&mut self, address: IpAddr, mac: Mac) {
-        self.tolerated.insert((address, mac));
+    /// Goes on to answer for `address` although these stations use it wrongly, and no others.
+    pub fn tolerate(&mut self, address: IpAddr, stations: BTreeSet<Mac>) {
+        self.tolerated.insert(address, stations);
     }
 
     /// Starts reporting the devices that use `address`.
@@ -183,7 +183,7 @@ impl Responder {
     }
 
     fn sighting(&self, address: IpAddr, mac: Mac) -> Option<Response> {
-        let is_tolerated = self.tolerated.contains(&(address, mac));
+        let is_tolerated = self.tolerated.get(&address).is_some_and(|all| all.contains(&mac));
         let concerns = self.answered.contains(&address) && !is_tolerated;
         (concerns || self.observed.contains(&address))
             .then_some(Response::Report(Sighting { address, mac }))

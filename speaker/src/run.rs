@@ -85,11 +85,11 @@ impl Speaker {
     pub fn start(self, supervisor: &mut Supervisor, shutdown: &Shutdown) {
         let Self { node, client, sockets, interface, readiness, metrics } = self;
         let leases = Leases::new(client, node.clone());
-        let (commands, obeyed) = mpsc::unbounded_channel();
-        let (noticed, notices) = mpsc::unbounded_channel();
-        let (shown, status) = watch::channel(Status::default());
+        let (commands, command_receiver) = mpsc::unbounded_channel();
+        let (notice_sender, notices) = mpsc::unbounded_channel();
+        let (status_sender, status) = watch::channel(Status::default());
         let reports = Reports {
-            status: shown,
+            status: status_sender,
             interface: readiness.handle("interface"),
             node: readiness.handle("node"),
             assignments: readiness.handle("assignments"),
@@ -97,8 +97,8 @@ impl Speaker {
         };
         let controller = Controller::new(Assignments::new(node), leases.clone(), commands, reports);
         let frontends = Frontends::new(leases.clone());
-        let heartbeats = Heartbeats::new(leases, status, noticed.clone());
-        let network = network::run(sockets, interface, obeyed, noticed);
+        let heartbeats = Heartbeats::new(leases, status, notice_sender.clone());
+        let network = network::run(sockets, interface, command_receiver, notice_sender);
         supervisor.spawn_companion("network", network);
         supervisor.spawn_companion("heartbeats", heartbeats.run(shutdown.clone()));
         supervisor.spawn_companion("frontends", frontends.run(shutdown.clone()));

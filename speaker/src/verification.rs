@@ -17,12 +17,17 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// The time after the last probe in which an answer still counts.
 const WAIT: Duration = Duration::from_millis(300);
 
+/// The time after which a station that uses the address counts as foreign. Until then it may be the node
+/// that had the address before, and has not heard of the change.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// The check of one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
     next: Instant,
     sent: u32,
     in_use_by: Option<Mac>,
+    refuse_after: Instant,
 }
 
 /// What to do next.
@@ -42,13 +47,17 @@ impl Verification {
     /// Returns a check that starts at `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { next: now + DELAY, sent: 0, in_use_by: None }
+        Self { next: now + DELAY, sent: 0, in_use_by: None, refuse_after: now + PATIENCE }
     }
 
     /// Returns what to do at `now`. A probe counts as sent when it is returned.
     pub fn step(&mut self, now: Instant) -> Step {
         match self.in_use_by {
-            Some(mac) => Step::Refuse(mac),
+            Some(mac) if now >= self.refuse_after => Step::Refuse(mac),
+            Some(_) => {
+                (self.next, self.sent, self.in_use_by) = (now + DELAY, 0, None);
+                Step::Wait
+            }
             None if now < self.next => Step::Wait,
             None if self.sent < PROBES => {
                 self.sent += 1;
@@ -59,8 +68,7 @@ impl Verification {
         }
     }
 
-    /// Records that a station uses the address. Before the first probe it may be the node that had the
-    /// address before.
+    /// Records that a station uses the address. What it sent before the first probe says nothing.
     pub fn seen(&mut self, mac: Mac) {
         if self.sent > 0 {
             self.in_use_by.get_or_insert(mac);
@@ -94,10 +102,37 @@ mod tests {
         let start = Instant::now();
         let mut verification = Verification::new(start);
         verification.seen(Mac([2, 0, 0, 0, 0, 7]));
-        assert_eq!(verification.step(start), Step::Wait, "the node that had it before");
-        assert_eq!(verification.step(start + DELAY), Step::Probe);
-        verification.seen(MAC);
-        verification.seen(Mac([2, 0, 0, 0, 0, 8]));
-        assert_eq!(verification.step(start + DELAY), Step::Refuse(MAC));
+        assert_eq!(verification.step(start), Step::Wait, "before the first probe");
+        let mut refused = None;
+        for millis in (0..4000).step_by(50) {
+            match verification.step(start + Duration::from_millis(millis)) {
+                Step::Probe => {
+                    verification.seen(MAC);
+                    verification.seen(Mac([2, 0, 0, 0, 0, 8]));
+                }
+                Step::Refuse(mac) => refused = refused.or(Some((millis, mac))),
+                Step::Wait => {}
+                Step::Accept => panic!("accepted after {millis} ms"),
+            }
+        }
+        let (after, mac) = refused.unwrap();
+        assert_eq!(mac, MAC);
+        assert!((3000..3300).contains(&after), "{after}");
+    }
+
+    #[test]
+    fn an_address_is_accepted_once_the_node_that_had_it_is_silent() {
+        let start = Instant::now();
+        let mut verification = Verification::new(start);
+        let mut accepted = None;
+        for millis in (0..4000).step_by(50) {
+            match verification.step(start + Duration::from_millis(millis)) {
+                Step::Probe if millis < 1000 => verification.seen(MAC),
+                Step::Refuse(_) => panic!("refused after {millis} ms"),
+                Step::Accept => accepted = accepted.or(Some(millis)),
+                Step::Probe | Step::Wait => {}
+            }
+        }
+        assert!((1300..2000).contains(&accepted.unwrap()), "{accepted:?}");
     }
 }

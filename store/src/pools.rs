@@ -16,7 +16,7 @@ pub use probe::{PROBE, PROBED};
 use crate::host::Dir;
 use crate::host::calls::{Machine, Statfs};
 use crate::host::machine::process_name;
-use fastrak_api::capacity::Terms;
+use fastrak_api::capacity::CapacityLimits;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_runtime::chain::Chain;
@@ -36,7 +36,7 @@ pub struct PoolConfig {
     /// Whether the directory must be a mount point.
     pub require_mount: bool,
     /// How much of the pool may be granted.
-    pub terms: Terms,
+    pub limits: CapacityLimits,
 }
 
 /// The pools of this node.

@@ -236,7 +236,7 @@ fn verified(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Box<Identity>>,
 /// Opens the volume's directory in a pool or in its trash. Returns `None` if it is missing or has
 /// no valid record.
 fn open_verified(parent: &Dir, id: &VolumeId) -> Result<Option<(Dir, Box<Identity>)>, HostError> {
-    let Some(dir) = parent.open_if_there(id.as_str())? else { return Ok(None) };
+    let Some(dir) = parent.open_if_exists(id.as_str())? else { return Ok(None) };
     Ok(match identity::read(&dir, id)? {
         Record::Verified(identity) => Some((dir, identity)),
         Record::Unverified(_) => None,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_millis(200);
 
 /// The result of a check: success, or a description of the current state.
 pub trait Check {
@@ -69,7 +69,7 @@ where
             bail!("{what}: not within {deadline:?}; last seen: {last}");
         }
         tokio::time::sleep(pause.min(deadline.saturating_sub(start.elapsed()))).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 

@@ -43,7 +43,7 @@ use crate::state::{StateFolder, turn};
 const READY: Duration = Duration::from_secs(120);
 
 /// The maximum number of nodes, for which addresses and names are planned.
-const MOST_NODES: u8 = 20;
+const MAX_NODES: u8 = 20;
 
 /// The options of a cluster.
 #[derive(Debug, Clone)]
@@ -192,7 +192,7 @@ impl Cluster {
     }
 
     async fn launch(options: ClusterOptions) -> Result<Self> {
-        ensure!((1..=MOST_NODES).contains(&options.nodes), "1 to {MOST_NODES} nodes");
+        ensure!((1..=MAX_NODES).contains(&options.nodes), "1 to {MAX_NODES} nodes");
         let mut host = supported::host()?;
         if let Some(mode) = options.proxy_mode {
             host.proxy_mode = mode.supported()?;

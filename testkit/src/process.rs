@@ -33,7 +33,7 @@ const NOT_INHERITED: [&str; 10] = [
 ];
 
 /// The longest interval between two checks of a process.
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_millis(20);
 
 /// The output of a successful command.
 #[derive(Debug, Clone)]
@@ -164,7 +164,7 @@ fn poll<T>(
             return Ok(seen);
         }
         std::thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 

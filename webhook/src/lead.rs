@@ -58,8 +58,8 @@ pub struct Lead {
     tunnels: Option<TunnelController>,
 }
 
-/// What the work needs of the other parts.
-pub struct Needs<'a> {
+/// What the leader uses of the other parts.
+pub struct LeadDependencies<'a> {
     /// The API client.
     pub client: &'a Client,
     /// The snapshot of the cluster.
@@ -79,8 +79,8 @@ pub struct Needs<'a> {
 impl Lead {
     /// Creates the election and the work.
     #[must_use]
-    pub fn new(args: &LeadArgs, needs: &Needs<'_>) -> Self {
-        let Needs { client, store, metrics, namespace, .. } = *needs;
+    pub fn new(args: &LeadArgs, dependencies: &LeadDependencies<'_>) -> Self {
+        let LeadDependencies { client, store, metrics, namespace, .. } = *dependencies;
         let leases = Api::namespaced(client.clone(), namespace);
         let candidate = identity(&args.pod_name);
         let (election, leadership) =
@@ -92,27 +92,27 @@ impl Lead {
             events: events.clone(),
             leadership: leadership.clone(),
             namespace: namespace.to_owned(),
-            agent_grace: needs.agent_grace,
+            agent_grace: dependencies.agent_grace,
         };
         let repair = RepairController {
             client: client.clone(),
             store: store.clone(),
-            settings: needs.settings,
+            settings: dependencies.settings,
             metrics: metrics.repair.clone(),
             events: events.clone(),
             args: args.repair.clone(),
         };
-        let allocates = needs.settings.addresses && !needs.settings.dry_run;
+        let allocates = dependencies.settings.addresses && !dependencies.settings.dry_run;
         let allocation = allocates.then(|| AllocationController {
             client: client.clone(),
             store: store.clone(),
             events: events.clone(),
             metrics: metrics.allocation.clone(),
             namespace: namespace.to_owned(),
-            speaker_grace: needs.agent_grace,
+            speaker_grace: dependencies.agent_grace,
             args: args.allocation.clone(),
         });
-        let grace = args.tunnels.tunnel_cleanup_after.filter(|_| !needs.settings.dry_run);
+        let grace = args.tunnels.tunnel_cleanup_after.filter(|_| !dependencies.settings.dry_run);
         let tunnels = grace.map(|grace| TunnelController {
             client: client.clone(),
             store: store.clone(),
@@ -124,7 +124,7 @@ impl Lead {
         let probe = (!interval.is_zero()).then(|| Probe {
             client: client.clone(),
             interval,
-            readiness: needs.readiness.clone(),
+            readiness: dependencies.readiness.clone(),
             metrics: metrics.probe.clone(),
         });
         let events = event::writer(queue, client.clone());

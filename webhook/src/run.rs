@@ -1,7 +1,7 @@
 //! Wiring: creates the parts, connects them, and runs them under supervision.
 
 use crate::config::Args;
-use crate::lead::{Lead, Needs};
+use crate::lead::{Lead, LeadDependencies};
 use crate::metrics::Metrics;
 use crate::rotation::{Certificates, Outputs};
 use crate::serve::http::ReviewHandler;
@@ -103,7 +103,7 @@ impl Webhook {
         };
         let lead = Lead::new(
             &args.lead,
-            &Needs {
+            &LeadDependencies {
                 client: &client,
                 store: &store,
                 metrics: &metrics,

@@ -27,7 +27,7 @@ pub enum ClassOf<'a> {
     /// The claim gets this default, which may be another provisioner's.
     Default(&'a Class, Reason),
     /// The claim's class is out of scope.
-    Neither(Reason),
+    OutOfScope(Reason),
 }
 
 /// Returns the class of the claim.
@@ -40,9 +40,9 @@ pub fn class_of<'a>(request: &ClaimRequest<'_>, snapshot: &'a Snapshot) -> Class
         return default(request.operation, snapshot);
     };
     match snapshot.class(name) {
-        None => ClassOf::Neither(Reason::UnknownClass),
+        None => ClassOf::OutOfScope(Reason::UnknownClass),
         Some(class) if class.is_ours() => ClassOf::Named(class),
-        Some(_) => ClassOf::Neither(Reason::ForeignClass),
+        Some(_) => ClassOf::OutOfScope(Reason::ForeignClass),
     }
 }
 
@@ -50,16 +50,16 @@ fn default(operation: Operation, snapshot: &Snapshot) -> ClassOf<'_> {
     // The class was marked after the plugin ran. The controller manager gives it to the claim
     // later.
     if snapshot.classes.values().any(|info| info.class.is_default) {
-        return ClassOf::Neither(Reason::ClusterDefault);
+        return ClassOf::OutOfScope(Reason::ClusterDefault);
     }
     // An update by another client must not change the spec. A repair may set it: the API server
     // lets an unset class be set as long as the claim has no volume.
     if operation == Operation::Update {
-        return ClassOf::Neither(Reason::NoClass);
+        return ClassOf::OutOfScope(Reason::NoClass);
     }
     match snapshot.class(names::CLASS_DEFAULT) {
         Some(class) if class.is_ours() => ClassOf::Default(class, Reason::DefaultClass),
-        _ => ClassOf::Neither(Reason::NoClass),
+        _ => ClassOf::OutOfScope(Reason::NoClass),
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn of_claim(object: &Value) -> BTreeSet<Field> {
-        let claim_view = Claim::read(&serde_json::from_value(object.clone()).unwrap()).unwrap();
+        let claim_view = Claim::parse(&object.to_string()).unwrap();
         let operation = Operation::Create;
         let request = ClaimRequest { claim: &claim_view, old: None, operation, uid: "r-1" };
         written(&claim(&request, &snapshot(&[node("a")])))

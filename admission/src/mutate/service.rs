@@ -86,7 +86,7 @@ fn out_of_scope<'a>(service: &'a ServiceView, snapshot: &Snapshot) -> Option<(Re
 /// Decides about a Service that is not a LoadBalancer. What fastrak wrote is removed, or the
 /// operator keeps a machine that costs money.
 fn without_load_balancer(service: &ServiceView, record: Record) -> Verdict {
-    if service.decision.is_none() && !record.is_there() {
+    if service.decision.is_none() && !record.exists() {
         return Verdict::untouched(Reason::NotLoadBalancer);
     }
     let mut edits = record.removed(service);
@@ -214,7 +214,13 @@ fn served(request: &ServiceRequest<'_>, Choice { mode, class }: Choice<'_>) -> V
 
 fn unserved(service: &ServiceView, record: Record, choice: &str) -> Verdict {
     let about = format!("{:?}", clipped(choice, QUOTED));
-    skipped(service, record, SkipReason::UnsupportedMode, &about)
+    let verdict = skipped(service, record, SkipReason::UnsupportedMode, &about);
+    match Choice::parse(choice) {
+        Some(Choice { mode, .. }) => {
+            Verdict { reason: Reason::ModeNotInstalled, ..verdict.about(mode.as_str()) }
+        }
+        None => verdict,
+    }
 }
 
 #[cfg(test)]

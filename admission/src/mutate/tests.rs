@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn view(object: &Value) -> Claim {
-    Claim::read(&serde_json::from_value(object.clone()).unwrap()).unwrap()
+    Claim::parse(&object.to_string()).unwrap()
 }
 
 fn decide(

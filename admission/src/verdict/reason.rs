@@ -147,7 +147,8 @@ reasons! {
     MalformedSelectedNode = Pin, "malformed_selected_node", Skip,
         "left it without a node: {} is not a node name; remove it";
     /// A new claim selects a node that can never hold it.
-    StaleSelectedNode = Pin, "stale_selected_node", Skip, "left it on node {}";
+    StaleSelectedNode = Pin, "stale_selected_node", Skip,
+        "left it on node {}; remove selected-node";
     /// The Service is not a LoadBalancer.
     NotLoadBalancer = Balancer, "not_load_balancer", Never,
         "left it unchanged: its type is not LoadBalancer";
@@ -166,7 +167,7 @@ reasons! {
     BalancerClass = Balancer, "balancer_class", Change, "delegated it to load balancer class {}";
     /// Its mode is none.
     NoBalancer = Balancer, "none", Change,
-        "left it without an address; to request one, set another {}";
+        "left it without an address: its mode is none; to get one, change {}";
     /// It gets the alternative mode, because its own cannot carry its ports.
     UnsupportedPort = Balancer, "unsupported_port", Change,
         "left it without an address: {}; set another mode";
@@ -189,9 +190,12 @@ reasons! {
         "left it unchanged: {} belongs to another load balancer";
     /// Its user has set the annotations of the inlets operator.
     UserManaged = Balancer, "user_managed", Skip, "left it unchanged: its user has set {}";
-    /// It names a mode that this version does not have.
+    /// It names no mode.
     UnsupportedMode = Balancer, "unsupported_mode", Skip,
         "left it: {} is not auto, inlets, address-pool, node-ip, class=NAME or none";
+    /// It names a mode of a component that is not installed.
+    ModeNotInstalled = Balancer, "mode_not_installed", Skip,
+        "left it unchanged: mode {} needs the component deploy/addresses";
     /// It is a probe of the webhook.
     Probe = Review, "probe", Never, "set {}";
     /// The body is not a review.
@@ -282,16 +286,17 @@ mod tests {
 
     #[test]
     fn only_changes_and_skips_that_a_user_may_not_expect_are_warned_of() {
-        let voices = |reasons: &[Reason]| -> HashSet<_> {
+        let warn_ons = |reasons: &[Reason]| -> HashSet<_> {
             reasons.iter().map(|reason| format!("{:?}", reason.warn_on())).collect()
         };
         let one = |warn_on: &str| HashSet::from([warn_on.to_owned()]);
-        let mute = [Reason::ForeignClass, Reason::UnknownClass, Reason::OptedOut, Reason::Mirrored];
-        assert_eq!(voices(&mute), one("Never"));
+        let never =
+            [Reason::ForeignClass, Reason::UnknownClass, Reason::OptedOut, Reason::Mirrored];
+        assert_eq!(warn_ons(&never), one("Never"));
         let changed =
             [Reason::DefaultClass, Reason::OnlyNode, Reason::Inlets, Reason::NoLongerLoadBalancer];
-        assert_eq!(voices(&changed), one("Change"));
+        assert_eq!(warn_ons(&changed), one("Change"));
         let left = [Reason::NoEligibleNode, Reason::ForeignMark, Reason::UnsupportedMode];
-        assert_eq!(voices(&left), one("Skip"));
+        assert_eq!(warn_ons(&left), one("Skip"));
     }
 }

@@ -3,7 +3,7 @@
 use super::calls::{Answer, Cluster};
 use super::{Changed, ClaimState, ClaimStatus, ClusterError, NamespaceView, patches};
 use crate::events::claim_reference;
-use crate::snapshot::growth::Growth;
+use crate::snapshot::growth::{self, Growth};
 use crate::snapshot::volume::Volume;
 use fastrak_api::claim::Claim;
 use fastrak_api::claim_ref::ClaimRef;
@@ -12,8 +12,11 @@ use fastrak_api::node::NodeName;
 use fastrak_runtime::not_found::is_not_found;
 use fastrak_runtime::superseded::is_superseded;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::{Api, Client, ResourceExt as _};
+use kube::api::{
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
+};
+use kube::core::Request;
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::Value;
 
 /// The resource names in NotFound responses.
@@ -131,12 +134,15 @@ impl Cluster for KubeCluster {
 
     fn owner<'a>(&'a self, claim: &'a ClaimRef) -> Answer<'a, Option<(Claim, Growth)>> {
         Box::pin(async move {
-            let found = self.claim_object(&claim.namespace, &claim.name).await?;
-            let found =
-                found.filter(|found| claim.uid.is_some() && found.metadata.uid == claim.uid);
-            let read = |found| Ok((Claim::read(&found)?, Growth::read(&found)));
-            let read = found.map(read).transpose().map_err(kube::Error::SerdeError);
-            read.map_err(ClusterError::ReadClaim)
+            let path = PersistentVolumeClaim::url_path(&(), Some(&claim.namespace));
+            let request = Request::new(path).get(&claim.name, &GetParams::default());
+            let request = request.map_err(kube::Error::BuildRequest);
+            let found = async { self.client.request_text(request?).await }.await;
+            let found = existing(found, CLAIMS, &claim.name).map_err(ClusterError::ReadClaim)?;
+            let read = found.map(|text| growth::read_claim(&text)).transpose();
+            let read =
+                read.map_err(|error| ClusterError::ReadClaim(kube::Error::SerdeError(error)))?;
+            Ok(read.filter(|(found, _)| claim.uid.is_some() && found.uid == claim.uid))
         })
     }
 
@@ -235,7 +241,7 @@ impl Cluster for KubeCluster {
             let found = self.claim_object(&claim.namespace, &claim.name).await?;
             let found = found.filter(|found| found.metadata.uid == claim.uid);
             Ok(found.map(|found| ClaimStatus {
-                growth: Growth::read(&found),
+                growth: Growth::read(found.status.as_ref()),
                 uid: found.metadata.uid.unwrap_or_default(),
                 version: found.metadata.resource_version.unwrap_or_default(),
             }))

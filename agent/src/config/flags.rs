@@ -1,6 +1,6 @@
 //! Parses single flags and entries of the file of pools. `config.rs` checks them together.
 
-use fastrak_api::capacity::{self, Overcommit, Reserve, Terms, TermsError};
+use fastrak_api::capacity::{self, CapacityLimits, CapacityLimitsError, Overcommit, Reserve};
 use fastrak_api::pool::PoolName;
 use fastrak_store::pools::PoolConfig;
 use serde::Deserialize;
@@ -34,12 +34,12 @@ pub(super) fn pool(text: &str) -> Result<PoolConfig, String> {
             Some(("reserve", value)) => entry.reserve = Some(value.to_owned()),
             Some(("overcommit", value)) => entry.overcommit = Some(value.to_owned()),
             Some(("size", value)) => entry.size = Some(value.to_owned()),
-            Some((key, _)) => {
+            Some((key, _)) if key != "mount" => {
                 return Err(format!(
                     "unknown key {key:?} in {text:?}; known keys: mount, reserve, overcommit, size"
                 ));
             }
-            None => return Err(usage()),
+            _ => return Err(usage()),
         }
     }
     checked_pool(&entry)
@@ -62,14 +62,14 @@ pub(super) fn checked_pool(entry: &PoolEntry) -> Result<PoolConfig, String> {
     // The path is written into PersistentVolumes, where the API server and the kubelet are as
     // strict.
     let path = directory(path).map_err(|error| format!("pool {name}: {error}"))?;
-    let terms = terms(entry).map_err(|error| format!("pool {name}: {error}"))?;
-    Ok(PoolConfig { name, path, require_mount: *require_mount, terms })
+    let limits = limits(entry).map_err(|error| format!("pool {name}: {error}"))?;
+    Ok(PoolConfig { name, path, require_mount: *require_mount, limits })
 }
 
-fn terms(entry: &PoolEntry) -> Result<Terms, TermsError> {
+fn limits(entry: &PoolEntry) -> Result<CapacityLimits, CapacityLimitsError> {
     let reserve = entry.reserve.as_deref().map(Reserve::parse).transpose()?;
     let overcommit = entry.overcommit.as_deref().map(Overcommit::parse).transpose()?;
-    Ok(Terms {
+    Ok(CapacityLimits {
         size: entry.size.as_deref().map(capacity::parse_size).transpose()?,
         reserve: reserve.unwrap_or_default(),
         overcommit: overcommit.unwrap_or_default(),

@@ -1,6 +1,6 @@
 use super::*;
 use clap::Parser;
-use fastrak_api::capacity::{self, Overcommit, Reserve, Terms};
+use fastrak_api::capacity::{self, CapacityLimits, Overcommit, Reserve};
 
 fn config(args: &[&str]) -> Result<Config, String> {
     let args = ["fastrak-agent", "--node", "node-a"].iter().chain(args);
@@ -53,14 +53,14 @@ fn the_terms_of_a_pool_are_parsed() {
     let file = file.to_str().unwrap();
     let args = ["--pool", "a=/a,reserve=20Gi,overcommit=1.5,mount", "--pools-file", file];
     let pools = config(&args).unwrap().pools;
-    let terms = |size: Option<&str>, reserve, overcommit| Terms {
+    let limits = |size: Option<&str>, reserve, overcommit| CapacityLimits {
         size: size.map(|size| capacity::parse_size(size).unwrap()),
         reserve,
         overcommit: Overcommit::parse(overcommit).unwrap(),
     };
-    assert_eq!(pools[0].terms, terms(None, Reserve::parse("20Gi").unwrap(), "1.5"));
+    assert_eq!(pools[0].limits, limits(None, Reserve::parse("20Gi").unwrap(), "1.5"));
     assert!(pools[0].require_mount);
-    assert_eq!(pools[1].terms, terms(Some("1Gi"), Reserve::default(), "2"));
+    assert_eq!(pools[1].limits, limits(Some("1Gi"), Reserve::default(), "2"));
 }
 
 #[test]
@@ -74,6 +74,8 @@ fn an_invalid_pool_is_refused_with_the_reason() {
         ("default=/", "absolute path"),
         ("default=", "absolute path"),
         ("default=/a,reserve", "NAME=PATH"),
+        ("default=/a,mount=true", "NAME=PATH"),
+        ("default=/a,sizes=1Gi", "known keys: mount, reserve, overcommit, size"),
         ("default=/a,reserve=all", "neither a percentage, such as 10%, nor a size"),
         ("default=/a,overcommit=0.5", "from 1 to 100"),
         ("default=/a,size=large", "size \"large\" is invalid"),

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 /// How many volumes have series: the largest ones, if there are more.
-pub(crate) const MOST_VOLUMES: usize = 1000;
+pub(crate) const MAX_VOLUMES: usize = 1000;
 
 /// The gauges. Clones share them.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ struct VolumeGauges {
 
 /// The metrics of one volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OfVolume {
+pub(crate) struct VolumeFigures {
     pub(crate) pool: PoolName,
     /// The namespace and name of its claim.
     pub(crate) claim: (String, String),
@@ -91,10 +91,10 @@ impl CapacityGauges {
     }
 
     /// Sets the figures of all volumes. Series of other volumes are removed.
-    pub(crate) fn set_volumes(&self, mut volumes: Vec<OfVolume>) {
+    pub(crate) fn set_volumes(&self, mut volumes: Vec<VolumeFigures>) {
         let VolumeGauges { granted, used, inodes } = &self.volumes;
         volumes.sort_by_key(|volume| std::cmp::Reverse(volume.used.unwrap_or(volume.granted)));
-        volumes.truncate(MOST_VOLUMES);
+        volumes.truncate(MAX_VOLUMES);
         granted.clear();
         used.clear();
         inodes.clear();
@@ -136,8 +136,8 @@ fn number(value: u64) -> i64 {
 mod tests {
     use super::*;
 
-    fn volume(name: usize) -> OfVolume {
-        OfVolume {
+    fn volume(name: usize) -> VolumeFigures {
+        VolumeFigures {
             pool: PoolName::default(),
             claim: ("shop".to_owned(), format!("data-{name}")),
             granted: 10,
@@ -174,7 +174,7 @@ mod tests {
         let text = exposition(&registry);
         let series =
             text.lines().filter(|line| line.starts_with("fastrak_agent_volume_used_bytes{"));
-        assert_eq!(series.count(), MOST_VOLUMES);
+        assert_eq!(series.count(), MAX_VOLUMES);
         assert!(text.contains("\"data-2999\"") && !text.contains("\"data-1999\""));
     }
 }

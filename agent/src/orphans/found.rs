@@ -3,7 +3,7 @@
 //!
 //! The state is in memory. A restarted agent finds the orphans again and stops again.
 
-use super::plan::{is_suspicious, may_go};
+use super::plan::{is_suspicious, may_be_trashed};
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
 use fastrak_store::volumes::orphan::Content;
@@ -53,17 +53,19 @@ impl Orphans {
         // Retained volumes are expected and do not count.
         let new: Vec<_> = new.filter(|(_, content)| **content != Content::Retained).collect();
         // Without a removable orphan there is nothing to stop.
-        let is_at_risk = new.iter().any(|(_, content)| may_go(**content, retention));
+        let is_at_risk = new.iter().any(|(_, content)| may_be_trashed(**content, retention));
         let stop = !confirmed && is_at_risk && is_suspicious(new.len(), directories);
         let stopped = (stop && !found.stopped).then_some(new.len());
         found.stopped = stop;
         if !stop {
             found.known = orphans.keys().cloned().collect();
         }
-        let removable = orphans.iter().filter(|(_, content)| !stop && may_go(**content, retention));
+        let removable =
+            orphans.iter().filter(|(_, content)| !stop && may_be_trashed(**content, retention));
         let removable = removable.map(|(id, _)| id.clone()).collect();
         let kept = orphans.iter().filter(|(_, content)| {
-            matches!(content, Content::Data | Content::Unreadable) && !may_go(**content, retention)
+            matches!(content, Content::Data | Content::Unreadable)
+                && !may_be_trashed(**content, retention)
         });
         let kept: Vec<_> = kept.map(|(id, _)| id.clone()).collect();
         let should_report = kept.len() > found.reported;

@@ -11,9 +11,9 @@ use std::time::Duration;
 pub(crate) const BETWEEN_CHECKS: Duration = Duration::from_secs(2);
 
 /// Up to this many new orphans in one scan never stop the removal.
-const ORDINARY: usize = 5;
-/// More orphans stop it if they exceed one in this many directories of the pool.
-const ORDINARY_PART: usize = 10;
+const MAX_UNSUSPICIOUS: usize = 5;
+/// More orphans stop it if they exceed the number of directories of the pool, divided by this.
+const SUSPICIOUS_DIVISOR: usize = 10;
 
 /// The evidence about a directory, all of it read just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(crate) fn decide(
     if evidence.has_volume || evidence.claims != ClaimState::Gone {
         return Verdict::Owned;
     }
-    if !may_go(evidence.content, retention) {
+    if !may_be_trashed(evidence.content, retention) {
         return Verdict::Keep("it contains data, is retained, or has an unreadable record");
     }
     let grace = grace.max(BETWEEN_CHECKS);
@@ -62,7 +62,7 @@ pub(crate) fn decide(
 }
 
 /// Returns whether an orphan with this content may go into the trash at all.
-pub(crate) fn may_go(content: Content, retention: Option<Duration>) -> bool {
+pub(crate) fn may_be_trashed(content: Content, retention: Option<Duration>) -> bool {
     match content {
         Content::Empty => true,
         Content::Data => retention.is_some(),
@@ -73,7 +73,7 @@ pub(crate) fn may_go(content: Content, retention: Option<Duration>) -> bool {
 /// Returns whether this number of `new` orphans, in a pool with this many directories, suggests
 /// that the API server has lost objects or belongs to another cluster.
 pub(crate) fn is_suspicious(new: usize, directories: usize) -> bool {
-    new > ORDINARY && new.saturating_mul(ORDINARY_PART) > directories
+    new > MAX_UNSUSPICIOUS && new.saturating_mul(SUSPICIOUS_DIVISOR) > directories
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The capacity and the resize state in a claim's status. Pure.
 
+use fastrak_api::claim::Claim;
 use fastrak_api::object::clipped;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::PersistentVolumeClaimStatus;
+use serde::Deserialize;
 
 /// The part of a claim's status that concerns its size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,10 +28,21 @@ pub(crate) const CONDITIONS: [&str; 4] =
 /// The resource name of a claim's size.
 pub const STORAGE: &str = "storage";
 
+#[derive(Deserialize)]
+struct WithStatus {
+    status: Option<PersistentVolumeClaimStatus>,
+}
+
+/// Parses a claim and its growth. What a tenant writes may be large and is not copied as a whole.
+pub(crate) fn read_claim(text: &str) -> Result<(Claim, Growth), serde_json::Error> {
+    let WithStatus { status } = serde_json::from_str(text)?;
+    Ok((Claim::parse(text)?, Growth::read(status.as_ref())))
+}
+
 impl Growth {
     /// Reads a claim's status.
-    pub(crate) fn read(claim: &PersistentVolumeClaim) -> Self {
-        let Some(status) = &claim.status else { return Self::default() };
+    pub(crate) fn read(status: Option<&PersistentVolumeClaimStatus>) -> Self {
+        let Some(status) = status else { return Self::default() };
         let capacity = status.capacity.as_ref().and_then(|capacity| capacity.get(STORAGE));
         let allocated = status.allocated_resources.as_ref().and_then(|all| all.get(STORAGE));
         let conditions = || status.conditions.iter().flatten();

@@ -1,7 +1,7 @@
 //! The kinds of objects in the snapshot: the fields that are kept, and the volumes that a change
 //! affects.
 
-use super::growth::Growth;
+use super::growth::{self, Growth};
 use super::volume::Volume;
 use super::{Confirmations, Contents, Snapshot};
 use fastrak_api::claim::Claim;
@@ -37,8 +37,7 @@ impl WatchedKind for Claims {
     type Key = VolumeId;
 
     fn read(text: &str) -> Result<(Claim, Growth), Error> {
-        let claim = trimmed::claim(text)?;
-        Ok((Claim::read(&claim)?, Growth::read(&claim)))
+        growth::read_claim(text)
     }
 
     fn key((claim, _): &(Claim, Growth)) -> Option<VolumeId> {

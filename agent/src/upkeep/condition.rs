@@ -32,11 +32,11 @@ impl Condition {
         if changes.is_empty() {
             return;
         }
-        let before = self.is_well();
+        let before = self.all_usable();
         for change in changes {
             self.problems.insert(change.pool.clone(), change.problem.clone());
         }
-        if self.since.is_none() || before != self.is_well() {
+        if self.since.is_none() || before != self.all_usable() {
             self.since = Some(now);
         }
         (self.written, self.retry) = (None, None);
@@ -50,13 +50,13 @@ impl Condition {
         if is_written || self.retry.is_some_and(|retry| at < retry) {
             return None;
         }
-        let troubles: Vec<_> = self.problems.values().flatten().map(String::as_str).collect();
-        let well = troubles.is_empty();
-        let message = if well { self.all() } else { troubles.join("; ") };
+        let problems: Vec<_> = self.problems.values().flatten().map(String::as_str).collect();
+        let all_usable = problems.is_empty();
+        let message = if all_usable { self.all() } else { problems.join("; ") };
         let condition = json!({
             "type": names::POOLS_READY,
-            "status": if well { "True" } else { "False" },
-            "reason": if well { "PoolsReady" } else { "PoolUnusable" },
+            "status": if all_usable { "True" } else { "False" },
+            "reason": if all_usable { "PoolsReady" } else { "PoolUnusable" },
             "message": message,
             "lastHeartbeatTime": Time(now),
             "lastTransitionTime": Time(since),
@@ -74,7 +74,7 @@ impl Condition {
         self.retry = at.checked_add(RETRY);
     }
 
-    fn is_well(&self) -> bool {
+    fn all_usable(&self) -> bool {
         self.problems.values().all(Option::is_none)
     }
 
@@ -113,16 +113,16 @@ mod tests {
         let mut condition = Condition::default();
         assert_eq!(condition.to_write("u", time(0), Instant::now()), None);
         condition.take(&[change("a", None), change("b", None)], time(1));
-        let well = "usable pools: a, b".to_owned();
+        let all_usable = "usable pools: a, b".to_owned();
         assert_eq!(
             written(&condition),
-            ("True".to_owned(), well, "1970-01-01T00:00:01Z".to_owned())
+            ("True".to_owned(), all_usable, "1970-01-01T00:00:01Z".to_owned())
         );
         condition.take(&[change("b", Some("gone"))], time(2));
         condition.take(&[change("a", Some("full of sand"))], time(3));
         let (status, message, since) = written(&condition);
         assert_eq!((status.as_str(), message.as_str()), ("False", "full of sand; gone"));
-        assert_eq!(since, "1970-01-01T00:00:02Z", "it has not been well in between");
+        assert_eq!(since, "1970-01-01T00:00:02Z", "not all were usable in between");
         condition.take(&[change("a", None), change("b", None)], time(4));
         assert_eq!(written(&condition).2, "1970-01-01T00:00:04Z");
     }

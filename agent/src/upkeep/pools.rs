@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_secs(5);
 /// The delay before the API server is read again for the cluster ID.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(30);
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// Checks the pools at intervals until shutdown is requested. Opens `gate` after the first check.
 pub(crate) async fn run(
@@ -44,7 +44,7 @@ pub(crate) async fn run(
 
 /// Reads the cluster ID. No pool is opened without it.
 async fn identify(context: &Context) {
-    let mut delay = FIRST_RETRY;
+    let mut delay = FIRST_RETRY_DELAY;
     loop {
         match context.cluster.id().await {
             Ok(Some(cluster)) => return context.set_cluster_id(cluster),
@@ -54,7 +54,7 @@ async fn identify(context: &Context) {
             Err(error) => tracing::warn!(error = %Chain(&error), "could not identify the cluster"),
         }
         tokio::time::sleep(delay).await;
-        delay = delay.saturating_mul(2).min(LAST_RETRY);
+        delay = delay.saturating_mul(2).min(MAX_RETRY_DELAY);
     }
 }
 

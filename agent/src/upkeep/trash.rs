@@ -20,19 +20,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The working time of a step.
-const WORK: Duration = Duration::from_millis(5);
+const STEP_DURATION: Duration = Duration::from_millis(5);
 /// The pause after a step, as a multiple of its duration. Time counts and not the number of files:
 /// one disk removes a hundred files while another removes one, and a busy disk is left alone for
 /// longer.
-const REST: u32 = 4;
+const PAUSE_FACTOR: u32 = 4;
 /// The interval of reviews: to retry blocked removals, and to count the retention.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// The delay after a start. Claims may find their data in the trash, where a kill may have left it.
-const AT_FIRST: Duration = Duration::from_secs(2);
+const START_DELAY: Duration = Duration::from_secs(2);
 
 /// The settings and the state of the removal.
 #[derive(Debug)]
-pub struct Emptying {
+pub struct TrashRemover {
     percent: u8,
     budget: Budget,
     blocked: BlockedEntries,
@@ -47,19 +47,19 @@ pub(crate) async fn run(
     percent: u8,
     shutdown: Shutdown,
 ) -> Result<(), Infallible> {
-    let mut wait = AT_FIRST;
-    let mut emptying = Emptying::new(percent, WORK.into());
+    let mut wait = START_DELAY;
+    let mut remover = TrashRemover::new(percent, STEP_DURATION.into());
     loop {
         let is_due = tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
             () = tokio::time::sleep(wait) => true,
-            () = context.trash.notified(), if wait != AT_FIRST => false,
+            () = context.trash.notified(), if wait != START_DELAY => false,
         };
         wait = INTERVAL;
-        emptying.begin(is_due);
-        while let Some(worked) = emptying.step(&context).await {
-            let pause = tokio::time::sleep(worked.saturating_mul(REST));
+        remover.begin(is_due);
+        while let Some(worked) = remover.step(&context).await {
+            let pause = tokio::time::sleep(worked.saturating_mul(PAUSE_FACTOR));
             if unless(&shutdown, pause).await.is_none() {
                 return Ok(());
             }
@@ -67,7 +67,7 @@ pub(crate) async fn run(
     }
 }
 
-impl Emptying {
+impl TrashRemover {
     /// Creates the initial state. Restorable volumes may hold `percent` of a pool, and a step may
     /// do as much as `budget` allows.
     #[must_use]

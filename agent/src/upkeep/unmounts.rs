@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 /// The time in which changes are collected. A node on which a hundred pods start and stop changes
 /// its list some hundred times in a second.
-const GATHER: Duration = Duration::from_millis(50);
+const MIN_PAUSE: Duration = Duration::from_millis(50);
 /// The pause after a reading, as a multiple of its duration. The kernel takes milliseconds to write
 /// a list of thousands of mounts; with the pause that is at most a tenth of one processor.
-const REST: u32 = 9;
+const PAUSE_FACTOR: u32 = 9;
 /// The longest pause.
-const LONGEST_REST: Duration = Duration::from_secs(2);
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 /// The list of mounts, if it is watched.
 #[derive(Debug, Default)]
@@ -74,8 +74,8 @@ pub(crate) async fn run(context: Arc<Context>, shutdown: Shutdown) -> Result<(),
             watched.follow(&context);
             let began = Instant::now();
             wake(&context).await;
-            let rest = began.elapsed().saturating_mul(REST).clamp(GATHER, LONGEST_REST);
-            tokio::time::sleep(rest).await;
+            let pause = began.elapsed().saturating_mul(PAUSE_FACTOR).clamp(MIN_PAUSE, MAX_PAUSE);
+            tokio::time::sleep(pause).await;
             watched.follow(&context);
         }
     };

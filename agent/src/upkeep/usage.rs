@@ -6,7 +6,7 @@
 //! figures are as old as one round takes.
 
 use crate::context::Context;
-use crate::metrics::capacity::OfVolume;
+use crate::metrics::capacity::VolumeFigures;
 use crate::upkeep::unless;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The working time of a step.
-const WORK: Duration = Duration::from_millis(5);
+const STEP_DURATION: Duration = Duration::from_millis(5);
 /// The pause after a step, as a multiple of its duration.
-const REST: u32 = 9;
+const PAUSE_FACTOR: u32 = 9;
 /// The longest pause.
-const LONGEST_REST: Duration = Duration::from_secs(10);
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// The result of a step.
 struct Step {
@@ -82,7 +82,7 @@ async fn measure(context: &Context, pool: &PoolName, ids: Vec<VolumeId>) {
             }
         };
         done += step.done;
-        rest(step.took).await;
+        pause(step.took).await;
         if let Some((id, unfinished)) = step.unfinished {
             count(context, (pool, &id), unfinished).await;
         }
@@ -97,7 +97,7 @@ fn work(store: &Store, pool: &PoolName, ids: &[VolumeId]) -> Result<Step, Volume
         done += 1;
         match source {
             Ok(UsageSource::Count(mut count)) => {
-                match count.step(WORK.saturating_sub(start.elapsed()).into()) {
+                match count.step(STEP_DURATION.saturating_sub(start.elapsed()).into()) {
                     Some(size) => store.record_usage(pool, id, usage_of(size)),
                     None => unfinished = Some((id.clone(), count)),
                 }
@@ -108,13 +108,13 @@ fn work(store: &Store, pool: &PoolName, ids: &[VolumeId]) -> Result<Step, Volume
                 tracing::debug!(volume, error = %Chain(&error), "could not measure a volume");
             }
         }
-        unfinished.is_none() && start.elapsed() < WORK
+        unfinished.is_none() && start.elapsed() < STEP_DURATION
     })?;
     Ok(Step { done, unfinished, took: start.elapsed() })
 }
 
-async fn rest(worked: Duration) {
-    tokio::time::sleep((worked * REST).min(LONGEST_REST)).await;
+async fn pause(worked: Duration) {
+    tokio::time::sleep((worked * PAUSE_FACTOR).min(MAX_PAUSE)).await;
 }
 
 const fn usage_of(size: Size) -> VolumeUsage {
@@ -125,7 +125,7 @@ async fn count(context: &Context, (pool, id): (&PoolName, &VolumeId), mut count:
     loop {
         let step = move |_: &Store| {
             let start = Instant::now();
-            let size = count.step(WORK.into());
+            let size = count.step(STEP_DURATION.into());
             Ok((count, size, start.elapsed()))
         };
         let Ok((unfinished, size, worked)) = context.on_disk(step).await else { return };
@@ -133,7 +133,7 @@ async fn count(context: &Context, (pool, id): (&PoolName, &VolumeId), mut count:
             return context.store.record_usage(pool, id, usage_of(size));
         }
         count = unfinished;
-        rest(worked).await;
+        pause(worked).await;
     }
 }
 
@@ -141,14 +141,21 @@ fn set_metrics(context: &Context, usages: &[PoolUsage]) {
     let mut volumes = Vec::new();
     for PoolUsage { pool, available, grants } in usages {
         context.metrics.capacity.set_pool(pool, available);
-        volumes.extend(grants.iter().filter_map(|(id, grant)| of_volume(context, pool, id, grant)));
+        volumes.extend(
+            grants.iter().filter_map(|(id, grant)| volume_figures(context, pool, id, grant)),
+        );
     }
     context.metrics.capacity.set_volumes(volumes);
 }
 
-fn of_volume(context: &Context, pool: &PoolName, id: &VolumeId, grant: &Grant) -> Option<OfVolume> {
+fn volume_figures(
+    context: &Context,
+    pool: &PoolName,
+    id: &VolumeId,
+    grant: &Grant,
+) -> Option<VolumeFigures> {
     let claim = context.snapshot.view(id).volume?.claim?;
-    Some(OfVolume {
+    Some(VolumeFigures {
         pool: pool.clone(),
         claim: (claim.namespace, claim.name),
         granted: grant.bytes,

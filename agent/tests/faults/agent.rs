@@ -20,11 +20,11 @@ use fastrak_agent::snapshot::hostname::OwnHostname;
 use fastrak_agent::unfinished::Unfinished;
 use fastrak_agent::unmounts::Unmounts;
 use fastrak_agent::upkeep::condition::Condition;
-use fastrak_agent::upkeep::trash::Emptying;
+use fastrak_agent::upkeep::trash::TrashRemover;
 use fastrak_agent::upkeep::unmounts;
 use fastrak_agent::upkeep::{pools, scan};
 use fastrak_agent::worker;
-use fastrak_api::capacity::{Available, Reserve, Shortage, State, Terms};
+use fastrak_api::capacity::{Available, CapacityLimits, Reserve, Shortage, State};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_api::volume::VolumeId;
@@ -60,7 +60,7 @@ pub(crate) struct Agent {
     context: Context,
     api: Api,
     condition: Condition,
-    emptying: Emptying,
+    remover: TrashRemover,
     // The cluster as its watches have delivered it.
     seen: Cluster,
     // When its workers reconcile volumes again.
@@ -91,7 +91,7 @@ impl Agent {
             name: name.clone(),
             path: PathBuf::from(path),
             require_mount: false,
-            terms: Terms { reserve: Reserve::Percent(0), ..Terms::default() },
+            limits: CapacityLimits { reserve: Reserve::Percent(0), ..CapacityLimits::default() },
         });
         let pools = Pools::new(Arc::new(machine.clone()), node.clone(), configs.collect());
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -126,7 +126,7 @@ impl Agent {
             context,
             api,
             condition: Condition::default(),
-            emptying: Emptying::new(PERCENT, BUDGET.into()),
+            remover: TrashRemover::new(PERCENT, BUDGET.into()),
             seen: Cluster::default(),
             due: BTreeMap::new(),
             _events: waiting,
@@ -169,7 +169,7 @@ impl Agent {
     /// Returns whether it waits for the clock.
     pub(crate) fn is_waiting(&self) -> bool {
         let is_orphan = |id: &VolumeId| self.context.unfinished.orphan_since(id).is_some();
-        self.due.keys().any(is_orphan) || self.emptying.is_waiting(self.context.clock.instant())
+        self.due.keys().any(is_orphan) || self.remover.is_waiting(self.context.clock.instant())
     }
 
     /// Checks its pools.
@@ -195,9 +195,9 @@ impl Agent {
 
     /// Empties the trash.
     pub(crate) fn empty_trash(&mut self, (cluster, witness): With<'_>) {
-        let Self { context, emptying, api, .. } = self;
-        emptying.begin(true);
-        while api.serve((&mut *cluster, &mut *witness), emptying.step(context)).is_some() {}
+        let Self { context, remover, api, .. } = self;
+        remover.begin(true);
+        while api.serve((&mut *cluster, &mut *witness), remover.step(context)).is_some() {}
     }
 
     /// Evicts volumes for a claim that does not fit into the first pool.
@@ -210,7 +210,7 @@ impl Agent {
             reserve: 0,
             state: State::default(),
         };
-        let shortage = Shortage::Bytes { pool, asked: 1, available };
+        let shortage = Shortage::Bytes { pool, requested: 1, available };
         self.api.serve(with, eviction::evict_for_claim(&self.context, &[shortage], "other"));
     }
 

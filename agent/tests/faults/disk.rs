@@ -43,7 +43,7 @@ pub(crate) enum Node {
 pub(crate) struct Inode {
     pub(crate) node: Node,
     pub(crate) mode: u32,
-    pub(crate) tags: BTreeMap<String, Vec<u8>>,
+    pub(crate) xattrs: BTreeMap<String, Vec<u8>>,
 }
 
 /// All files at one moment.
@@ -56,7 +56,7 @@ enum Change {
     Unlink { dir: Ino, name: OsString, ino: Ino },
     Move { from: Ino, name: OsString, to: Ino, new: OsString, ino: Ino },
     Mode { ino: Ino, mode: u32 },
-    Tag { ino: Ino, key: String, value: Vec<u8> },
+    Xattr { ino: Ino, key: String, value: Vec<u8> },
     // Dropped: its sync has failed, and no later sync writes it.
     Content { ino: Ino, content: Vec<u8>, dropped: bool },
 }
@@ -94,7 +94,7 @@ struct WriteOrder {
     places: Vec<Ino>,
 }
 
-/// The tags that mark a subvolume and its quota group.
+/// The extended attributes that mark a subvolume and its quota group.
 const GROUP: &str = "group";
 const THERE: &[u8] = b"there";
 
@@ -117,7 +117,7 @@ impl Change {
             Self::Link { dir, .. } | Self::Unlink { dir, .. } => *dir == file,
             Self::Move { from, to, .. } => *from == file || *to == file,
             Self::Content { dropped: true, .. } => false,
-            Self::Mode { ino, .. } | Self::Tag { ino, .. } | Self::Content { ino, .. } => {
+            Self::Mode { ino, .. } | Self::Xattr { ino, .. } | Self::Content { ino, .. } => {
                 *ino == file
             }
         }
@@ -132,7 +132,7 @@ impl Change {
             Self::Move { from, name, to, new, ino } => {
                 ([Some((*from, name)), Some((*to, new))], *ino)
             }
-            Self::Mode { ino, .. } | Self::Tag { ino, .. } | Self::Content { ino, .. } => {
+            Self::Mode { ino, .. } | Self::Xattr { ino, .. } | Self::Content { ino, .. } => {
                 ([None, None], *ino)
             }
         }
@@ -160,7 +160,10 @@ impl Change {
             Self::Link { dir, name, ino } => {
                 link(tree, *dir, name, *ino);
                 // A subvolume is created with its group.
-                tree[*ino].tags.entry(GROUP.to_owned()).and_modify(|group| *group = THERE.to_vec());
+                tree[*ino]
+                    .xattrs
+                    .entry(GROUP.to_owned())
+                    .and_modify(|group| *group = THERE.to_vec());
             }
             Self::Unlink { dir, name, .. } => unlink(tree, *dir, name),
             Self::Move { from, name, to, new, ino } => {
@@ -168,8 +171,8 @@ impl Change {
                 link(tree, *to, new, *ino);
             }
             Self::Mode { ino, mode } => tree[*ino].mode = *mode,
-            Self::Tag { ino, key, value } => {
-                tree[*ino].tags.insert(key.clone(), value.clone());
+            Self::Xattr { ino, key, value } => {
+                tree[*ino].xattrs.insert(key.clone(), value.clone());
             }
             Self::Content { ino, content, .. } => tree[*ino].node = Node::File(content.clone()),
         }
@@ -201,7 +204,7 @@ impl Disk {
         self.order.subvolumes.insert(ino);
         for tree in [&mut self.safe, &mut self.now] {
             let mut made = Inode::of(Node::Directory(BTreeMap::new()), mode);
-            made.tags.insert(GROUP.to_owned(), Vec::new());
+            made.xattrs.insert(GROUP.to_owned(), Vec::new());
             tree.push(made);
         }
         self.record_filesystem(dir, ino);
@@ -221,12 +224,12 @@ impl Disk {
 
     /// Returns whether this subvolume has a group.
     pub(crate) fn has_group(&self, ino: Ino) -> bool {
-        self.is_subvolume(ino) && self.now[ino].tags[GROUP] == THERE
+        self.is_subvolume(ino) && self.now[ino].xattrs[GROUP] == THERE
     }
 
     /// Removes the group of a subvolume.
     pub(crate) fn remove_group(&mut self, ino: Ino) {
-        self.tag(ino, GROUP, b"");
+        self.set_xattr(ino, GROUP, b"");
     }
 
     /// Returns whether a path leads to this file.
@@ -324,12 +327,12 @@ impl Disk {
         self.change(Change::Content { ino, content, dropped: false });
     }
 
-    pub(crate) fn permit(&mut self, ino: Ino, mode: u32) {
+    pub(crate) fn chmod(&mut self, ino: Ino, mode: u32) {
         self.change(Change::Mode { ino, mode });
     }
 
-    pub(crate) fn tag(&mut self, ino: Ino, key: &str, value: &[u8]) {
-        self.change(Change::Tag { ino, key: key.to_owned(), value: value.to_vec() });
+    pub(crate) fn set_xattr(&mut self, ino: Ino, key: &str, value: &[u8]) {
+        self.change(Change::Xattr { ino, key: key.to_owned(), value: value.to_vec() });
     }
 
     /// Writes the changes of this file or directory, and all that they depend on.
@@ -439,7 +442,7 @@ impl WriteOrder {
             Change::Link { dir, ino, .. } | Change::Unlink { dir, ino, .. } => {
                 self.folders.contains(dir) || self.subvolumes.contains(ino)
             }
-            Change::Tag { key, .. } => key == GROUP,
+            Change::Xattr { key, .. } => key == GROUP,
             _ => false,
         };
         let place = |change: &Change| self.places[change.places().1];
@@ -458,7 +461,7 @@ impl WriteOrder {
 
 impl Inode {
     fn of(node: Node, mode: u32) -> Self {
-        Self { node, mode, tags: BTreeMap::new() }
+        Self { node, mode, xattrs: BTreeMap::new() }
     }
 }
 

@@ -34,7 +34,7 @@ fn unsynced_changes_are_lost() {
     let hollow = file(&mut disk, ROOT, "hollow");
     disk.sync(ROOT);
     file(&mut disk, ROOT, "new");
-    disk.permit(synced, 0o777);
+    disk.chmod(synced, 0o777);
     disk.cut(Cut::Nothing);
     assert!(there(&disk, ROOT, "synced") && there(&disk, ROOT, "nameless"));
     assert!(there(&disk, ROOT, "hollow") && !there(&disk, ROOT, "new"));

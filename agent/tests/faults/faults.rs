@@ -9,9 +9,9 @@ use std::io::Write as _;
 pub(crate) enum Call {
     Open,
     Create,
-    Make,
-    Permit,
-    Tag,
+    Mkdir,
+    Chmod,
+    SetXattr,
     Limit,
     Examine,
     List,
@@ -157,9 +157,9 @@ fn changes(call: Call) -> bool {
     matches!(
         call,
         Call::Create
-            | Call::Make
-            | Call::Permit
-            | Call::Tag
+            | Call::Mkdir
+            | Call::Chmod
+            | Call::SetXattr
             | Call::Limit
             | Call::Rename
             | Call::Remove

@@ -36,7 +36,7 @@ pub(crate) fn problem(
         return Some(format!("{of} has the status {shows}, and {promised:?} is promised"));
     }
     // `projects.rs` checks projects.
-    let limit = state.disk.see(data).tags.get(LIMIT);
+    let limit = state.disk.see(data).xattrs.get(LIMIT);
     let is_enforced = record.limit != Some(QuotaGroup::Subvolume)
         || limit.is_some_and(|limit| *limit == record.bytes.to_le_bytes());
     (!is_enforced).then(|| format!("{of} is {has}, and its limit is {limit:?}"))

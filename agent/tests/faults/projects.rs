@@ -23,14 +23,14 @@ pub(crate) fn place(disk: &Disk, ino: Ino) -> Ino {
 
 /// Assigns this directory and its contents to a project.
 pub(crate) fn join(disk: &mut Disk, ino: Ino, number: u32) {
-    disk.tag(ino, PROJECT, &number.to_le_bytes());
+    disk.set_xattr(ino, PROJECT, &number.to_le_bytes());
 }
 
 /// Sets the limits of a project. Returns whether the agent may limit it.
 pub(crate) fn limit(disk: &mut Disk, ino: Ino, number: u32, limits: Limits) -> bool {
     let place = place(disk, ino);
     let words = [limits.bytes, limits.inodes].map(|limit| limit.unwrap_or(0).to_le_bytes());
-    disk.tag(place, &format!("{LIMIT}{number}"), words.as_flattened());
+    disk.set_xattr(place, &format!("{LIMIT}{number}"), words.as_flattened());
     projects::PROJECT_IDS.contains(&number)
 }
 
@@ -97,13 +97,13 @@ fn record(disk: &Disk, dir: Ino) -> Option<(Ino, Identity)> {
 }
 
 fn project(disk: &Disk, ino: Ino) -> Option<u32> {
-    let bytes = disk.see(ino).tags.get(PROJECT)?;
+    let bytes = disk.see(ino).xattrs.get(PROJECT)?;
     Some(u32::from_le_bytes(bytes.as_slice().try_into().expect("4 bytes")))
 }
 
 fn limits(disk: &Disk, place: Ino) -> BTreeMap<u32, Limits> {
-    let tags = disk.see(place).tags.iter();
-    let limits = tags.filter_map(|(key, bytes)| {
+    let xattrs = disk.see(place).xattrs.iter();
+    let limits = xattrs.filter_map(|(key, bytes)| {
         let number = key.strip_prefix(LIMIT)?.parse().expect("a number");
         let (words, _) = bytes.as_chunks::<8>();
         let word = |at: usize| Some(u64::from_le_bytes(words[at])).filter(|word| *word != 0);

@@ -2,7 +2,7 @@
 
 use crate::machine::{FaultyMachine, Renames};
 use crate::world::{Event, World, id};
-use fastrak_api::capacity::Terms;
+use fastrak_api::capacity::CapacityLimits;
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
 use fastrak_store::pools::{ClusterView, PoolConfig, Pools};
@@ -19,7 +19,7 @@ fn a_pool_without_safe_renames_is_refused_by_name_and_not_changed() {
         name: PoolName::parse("near").expect("a name"),
         path: PathBuf::from("/near"),
         require_mount: false,
-        terms: Terms::default(),
+        limits: CapacityLimits::default(),
     };
     let node = NodeName::parse("node-a").expect("a name");
     let pools = Pools::new(Arc::new(machine.clone()), node, vec![config]);

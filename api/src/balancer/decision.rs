@@ -25,7 +25,7 @@ crate::text_enum! {
         ForeignMark = "foreign-mark",
         /// Its user has set the annotations of the inlets operator.
         UserManaged = "user-managed",
-        /// It names a mode that this version does not have.
+        /// It names a mode that is unknown or not installed.
         UnsupportedMode = "unsupported-mode",
     }
 }

@@ -3,17 +3,15 @@
 use super::{Claim, ClaimSpec, ClassChoice, PartialClaim, RestoreRequest};
 use crate::names::{self, kubernetes};
 use crate::object::{Mapping, Metadata, OwnedFields, clipped, owned, short};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::jiff::Timestamp;
 
 /// How many access modes are read: there are four.
 const MODES: usize = 8;
 
 impl Claim {
-    /// Reads the object of a client by its text, like the object of a review or a watch.
-    pub fn read(claim: &PersistentVolumeClaim) -> Result<Self, serde_json::Error> {
-        let text = serde_json::to_string(claim)?;
-        serde_json::from_str(&text).map(|claim| Self::of(&claim))
+    /// Parses a claim.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text).map(|claim| Self::of(&claim))
     }
 
     /// Reads a claim by its parts.

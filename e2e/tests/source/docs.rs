@@ -2,6 +2,7 @@
 
 use crate::tree::{self, File};
 use clap::{Command, CommandFactory};
+use fastrak_admission::verdict::Reason;
 use fastrak_api::balancer::SkipReason;
 use fastrak_api::claim::PinnedBy;
 use fastrak_api::class::parameter_names;
@@ -165,6 +166,19 @@ fn every_event_is_documented_with_its_type() {
         (reason.as_str().to_owned(), kind.to_owned())
     });
     assert_eq!(shown, BTreeSet::from(known));
+}
+
+#[test]
+fn every_reason_of_a_decision_is_documented_with_its_rule() {
+    let operations = tree::read("docs/operations.md");
+    let shown: Vec<_> = table(&operations, "Reasons")
+        .iter()
+        .map(|cells| (cells[0].replace('`', ""), cells[1].replace('`', "")))
+        .collect();
+    let known = Reason::ALL
+        .iter()
+        .map(|reason| (reason.as_str().to_owned(), reason.rule().as_str().to_owned()));
+    assert_eq!(shown, known.collect::<Vec<_>>());
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! words to write instead.
 //!
 //! The words to use are those of Kubernetes, Linux, TLS and HTTP; the glossary of CONTRIBUTING.md
-//! has fastrak's own. This test reads names, comments and texts of Rust files, whole documents, and
-//! the comments of all other files.
+//! has fastrak's own. This test reads names, comments and texts of Rust files, whole documents, the
+//! messages of policies, and the comments of all other files.
 
 use crate::tree::{self, File};
 
@@ -89,6 +89,9 @@ const EXCEPTIONS: [(&str, &str, &str); 9] = [
     ("reaper", "testkit/src/nodes/", "Linux's term for the process that does so"),
 ];
 
+/// The keys in YAML files whose values are messages for users.
+const MESSAGES: [&str; 2] = ["message:", "messageExpression:"];
+
 /// A word in lower case, and the line that it is on.
 struct Word {
     line: usize,
@@ -130,7 +133,22 @@ fn checked(file: &File) -> String {
         return file.text.clone();
     }
     let mut text = String::new();
+    // The column of the key whose value is a message, while the lines belong to it.
+    let mut message = None;
     for line in file.text.lines() {
+        let start = line.trim_start();
+        let key = start.strip_prefix("- ").unwrap_or(start);
+        let column = line.len() - key.len();
+        if MESSAGES.iter().any(|name| key.starts_with(name)) {
+            message = Some(column);
+        } else if message.is_some_and(|of_key| column <= of_key) {
+            message = None;
+        }
+        if message.is_some() {
+            text.push_str(key);
+            text.push('\n');
+            continue;
+        }
         let is_comment = line.trim_start().starts_with('#');
         let comment =
             if is_comment { Some(line) } else { line.split_once(" #").map(|(_, end)| end) };
@@ -188,4 +206,7 @@ fn a_banned_word_is_found_in_names_in_comments_and_across_lines() {
     assert_eq!(found("a.rs", "a retold story of Mendel, and a CertificateAuthority"), 0);
     assert_eq!(found("a.yaml", "told: told # told\n# told"), 2);
     assert_eq!(found("a.md", "Told"), 1);
+    let yaml = "- expression: told\n  message: >-\n    it is\n    to be so\n  reason: told";
+    assert_eq!(found("a.yaml", yaml), 1);
+    assert_eq!(found("a.yaml", "- message: told\n- reason: told"), 1);
 }

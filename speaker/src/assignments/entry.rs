@@ -30,7 +30,7 @@ const MAX_FOREIGN: usize = 4;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) assignment: Assignment,
-    pub(super) part: Part,
+    pub(super) role: Role,
     waiting: Waiting,
     /// The station that was seen last, and those that were shown to use the address wrongly.
     seen: Option<Mac>,
@@ -58,7 +58,7 @@ pub(super) enum Evidence {
 
 /// What this node does for an address.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) enum Role {
     /// Nothing.
     None,
     /// Checks that nobody uses the address.
@@ -83,35 +83,35 @@ impl Entry {
     ) -> Self {
         let is_holder = assignment.holder == *node;
         let is_standby = assignment.standby.as_ref() == Some(node);
-        let (before, part) = match known {
-            Some(known) => (Some(known.assignment), known.part),
-            None => (None, Part::None),
+        let (before, role) = match known {
+            Some(known) => (Some(known.assignment), known.role),
+            None => (None, Role::None),
         };
         let same_holder = before.is_some_and(|before| before.holder == assignment.holder);
-        let part = match (assignment.state, part) {
-            (State::Proposed, Part::Verify(verification)) if is_holder => {
-                Part::Verify(verification)
+        let role = match (assignment.state, role) {
+            (State::Proposed, Role::Verify(verification)) if is_holder => {
+                Role::Verify(verification)
             }
-            (State::Proposed, _) if is_holder => Part::Verify(Verification::new(now)),
-            (State::Accepted, Part::Answer(times)) if is_holder => Part::Answer(times),
-            (State::Accepted, part) if is_holder => match (evidence, part) {
-                (Evidence::Write, _) => Part::answer(now),
-                (Evidence::List(number), Part::Yield { after }) if number <= after => {
-                    Part::Yield { after }
+            (State::Proposed, _) if is_holder => Role::Verify(Verification::new(now)),
+            (State::Accepted, Role::Answer(times)) if is_holder => Role::Answer(times),
+            (State::Accepted, role) if is_holder => match (evidence, role) {
+                (Evidence::Write, _) => Role::answer(now),
+                (Evidence::List(number), Role::Yield { after }) if number <= after => {
+                    Role::Yield { after }
                 }
-                (Evidence::List(_), _) => Part::answer(now),
-                (Evidence::Watch { .. }, Part::Yield { after }) => Part::Yield { after },
-                (Evidence::Watch { requested }, _) => Part::Yield { after: requested },
+                (Evidence::List(_), _) => Role::answer(now),
+                (Evidence::Watch { .. }, Role::Yield { after }) => Role::Yield { after },
+                (Evidence::Watch { requested }, _) => Role::Yield { after: requested },
             },
-            (State::Accepted, Part::Observe(monitor)) if is_standby && same_holder => {
-                Part::Observe(monitor)
+            (State::Accepted, Role::Observe(monitor)) if is_standby && same_holder => {
+                Role::Observe(monitor)
             }
-            (State::Accepted, _) if is_standby => Part::Observe(Monitor::default()),
-            (State::Proposed | State::Accepted | State::Refused, _) => Part::None,
+            (State::Accepted, _) if is_standby => Role::Observe(Monitor::default()),
+            (State::Proposed | State::Accepted | State::Refused, _) => Role::None,
         };
         // A changed assignment may name a station that was foreign before.
         let (waiting, foreign) = (Waiting::No, BTreeSet::new());
-        Self { assignment, part, waiting, seen: None, foreign }
+        Self { assignment, role, waiting, seen: None, foreign }
     }
 
     pub(super) fn address(&self) -> IpAddr {
@@ -119,11 +119,11 @@ impl Entry {
     }
 
     pub(super) fn answers(&self) -> bool {
-        matches!(self.part, Part::Answer(_))
+        matches!(self.role, Role::Answer(_))
     }
 
     pub(super) fn observes(&self) -> bool {
-        matches!(self.part, Part::Observe(_))
+        matches!(self.role, Role::Observe(_))
     }
 
     pub(super) fn can_hand_over(&self) -> bool {
@@ -132,32 +132,32 @@ impl Entry {
 
     /// Returns the holder if it leaves probes unanswered at `now`.
     pub(super) fn silent_holder(&self, now: Instant) -> Option<&NodeName> {
-        let Part::Observe(monitor) = &self.part else { return None };
+        let Role::Observe(monitor) = &self.role else { return None };
         monitor.is_silent(now).then_some(&self.assignment.holder)
     }
 
     /// Forgets what was observed before the network task silenced all addresses, after the list `number` was
     /// requested.
     pub(super) fn pause(&mut self, number: u64, now: Instant) {
-        match &mut self.part {
-            Part::Answer(_) | Part::Yield { .. } => self.part = Part::Yield { after: number },
-            Part::Observe(monitor) => *monitor = Monitor::default(),
-            Part::Verify(verification) => *verification = Verification::new(now),
-            Part::None => {}
+        match &mut self.role {
+            Role::Answer(_) | Role::Yield { .. } => self.role = Role::Yield { after: number },
+            Role::Observe(monitor) => *monitor = Monitor::default(),
+            Role::Verify(verification) => *verification = Verification::new(now),
+            Role::None => {}
         }
     }
 
     /// Records that another station uses the address, after the list `number` was requested. Returns
     /// whether the network task has silenced it.
     pub(super) fn seen(&mut self, mac: Mac, number: u64) -> bool {
-        match &mut self.part {
-            Part::Verify(verification) => verification.seen(mac),
-            Part::Observe(monitor) => monitor.answered(),
-            Part::Answer(_) => {
-                (self.part, self.seen) = (Part::Yield { after: number }, Some(mac));
+        match &mut self.role {
+            Role::Verify(verification) => verification.seen(mac),
+            Role::Observe(monitor) => monitor.answered(),
+            Role::Answer(_) => {
+                (self.role, self.seen) = (Role::Yield { after: number }, Some(mac));
                 return true;
             }
-            Part::None | Part::Yield { .. } => {}
+            Role::None | Role::Yield { .. } => {}
         }
         false
     }
@@ -165,7 +165,7 @@ impl Entry {
     /// Records the response to a write.
     pub(super) fn written(&mut self, has_failed: bool, now: Instant) {
         self.waiting = Waiting::Until(now + if has_failed { RETRY } else { EXPECTED });
-        if let Part::Observe(monitor) = &mut self.part {
+        if let Role::Observe(monitor) = &mut self.role {
             // What was observed is old when the write is repeated.
             *monitor = Monitor::default();
         }
@@ -174,21 +174,21 @@ impl Entry {
     /// Checks, without the API server, that nobody uses an address that this node had to silence. It
     /// could not be listed, so no other node can have taken it over since.
     pub(super) fn verify_alone(&mut self, now: Instant) {
-        if matches!(self.part, Part::Yield { .. }) {
-            self.part = Part::Verify(Verification::new(now));
+        if matches!(self.role, Role::Yield { .. }) {
+            self.role = Role::Verify(Verification::new(now));
         }
     }
 
     /// Answers again after the list `number`. Returns whether it does.
     pub(super) fn resume(&mut self, number: u64, now: Instant) -> bool {
-        let resumes = match self.part {
-            Part::Yield { after } => after < number,
+        let resumes = match self.role {
+            Role::Yield { after } => after < number,
             // The list came while the node verified the address alone.
-            Part::Verify(_) => self.assignment.state == State::Accepted,
-            Part::None | Part::Answer(_) | Part::Observe(_) => false,
+            Role::Verify(_) => self.assignment.state == State::Accepted,
+            Role::None | Role::Answer(_) | Role::Observe(_) => false,
         };
         if resumes {
-            self.part = Part::answer(now);
+            self.role = Role::answer(now);
             // The assignments have not changed, so the station uses the address wrongly.
             if self.foreign.len() < MAX_FOREIGN {
                 self.foreign.extend(self.seen.take());
@@ -205,12 +205,12 @@ impl Entry {
         ticket: Ticket,
     ) -> Vec<Action> {
         let address = self.address();
-        let change = match &mut self.part {
-            Part::Verify(verification) => match verification.step(now) {
+        let change = match &mut self.role {
+            Role::Verify(verification) => match verification.step(now) {
                 verification::Step::Wait => None,
                 verification::Step::Probe => return vec![Action::Send(Command::Probe(address))],
                 verification::Step::Accept if self.assignment.state == State::Accepted => {
-                    self.part = Part::answer(now);
+                    self.role = Role::answer(now);
                     return self.commands(ticket).map(Action::Send).collect();
                 }
                 verification::Step::Accept => Some(Change::Accept),
@@ -218,18 +218,18 @@ impl Entry {
                     (self.assignment.state == State::Proposed).then_some(Change::Refuse(mac))
                 }
             },
-            Part::Observe(monitor) => match monitor.step(now, stopped) {
+            Role::Observe(monitor) => match monitor.step(now, stopped) {
                 monitor::Step::Wait => None,
                 monitor::Step::Probe => return vec![Action::Send(Command::Ask(address))],
                 monitor::Step::TakeOver => Some(Change::TakeOver),
             },
-            Part::Answer(times) => {
+            Role::Answer(times) => {
                 if is_announcement_due(times, now) {
                     return vec![Action::Send(Command::Announce(address))];
                 }
                 (is_stopping && self.assignment.standby.is_some()).then_some(Change::HandOver)
             }
-            Part::None | Part::Yield { .. } => None,
+            Role::None | Role::Yield { .. } => None,
         };
         change
             .and_then(|change| self.write(change, (is_stopping, now), ticket.epoch))
@@ -261,24 +261,25 @@ impl Entry {
     /// command that changes nothing is harmless.
     pub(super) fn commands(&self, ticket: Ticket) -> impl Iterator<Item = Command> + use<> {
         let address = self.address();
-        let observe = match &self.part {
-            Part::Verify(_) | Part::Observe(_) => Command::Observe(address),
-            Part::None | Part::Answer(_) | Part::Yield { .. } => Command::Ignore(address),
+        let observe = match &self.role {
+            Role::Verify(_) | Role::Observe(_) => Command::Observe(address),
+            Role::None | Role::Answer(_) | Role::Yield { .. } => Command::Ignore(address),
         };
-        let answer = match &self.part {
-            Part::Answer(_) => Command::Answer(address, ticket),
-            Part::None | Part::Verify(_) | Part::Yield { .. } | Part::Observe(_) => {
-                Command::Silence(address)
+        let answer = match &self.role {
+            Role::Answer(_) => {
+                let tolerate = Command::Tolerate(address, self.foreign.clone());
+                vec![tolerate, Command::Answer(address, ticket)]
+            }
+            Role::None | Role::Verify(_) | Role::Yield { .. } | Role::Observe(_) => {
+                vec![Command::Silence(address)]
             }
         };
-        let foreign: Vec<_> =
-            self.foreign.iter().map(|mac| Command::Tolerate(address, *mac)).collect();
-        [observe].into_iter().chain(foreign).chain([answer])
+        [observe].into_iter().chain(answer)
     }
 }
 
-impl Part {
-    /// Returns the part of a node that starts to answer at `now`.
+impl Role {
+    /// Returns the role of a node that starts to answer at `now`.
     fn answer(now: Instant) -> Self {
         Self::Answer(ANNOUNCE_AGAIN.map(|after| now + after).to_vec())
     }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// The time over which an unchanged heartbeat proves a failure. Heartbeats are one second apart.
-const UNCHANGED: Duration = Duration::from_millis(1500);
+const STOPPED_AFTER: Duration = Duration::from_millis(1500);
 /// The time between two reads.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// The age at which an observation is void.
-const FRESH: Duration = Duration::from_secs(1);
+const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// The heartbeats of the holders that leave probes unanswered.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Heartbeats(BTreeMap<NodeName, Heartbeat>);
 
 #[derive(Debug)]
 struct Heartbeat {
-    asked: Instant,
+    requested_at: Instant,
     is_reading: bool,
     observed: Option<Observed>,
 }
@@ -42,7 +42,7 @@ impl Heartbeats {
             let waits = known.is_some_and(|known| known.is_reading || now < known.next());
             if !waits {
                 let observed = self.0.remove(&node).and_then(|known| known.observed);
-                let heartbeat = Heartbeat { asked: now, is_reading: true, observed };
+                let heartbeat = Heartbeat { requested_at: now, is_reading: true, observed };
                 self.0.insert(node.clone(), heartbeat);
                 due.push(node);
             }
@@ -56,9 +56,9 @@ impl Heartbeats {
         heartbeat.is_reading = false;
         let Some(version) = version else { return };
         match &mut heartbeat.observed {
-            Some(observed) if observed.version == version => observed.last = heartbeat.asked,
+            Some(observed) if observed.version == version => observed.last = heartbeat.requested_at,
             changed => {
-                *changed = Some(Observed { version, first: now, last: heartbeat.asked });
+                *changed = Some(Observed { version, first: now, last: heartbeat.requested_at });
             }
         }
     }
@@ -67,8 +67,8 @@ impl Heartbeats {
     pub(super) fn stopped(&self, node: &NodeName, now: Instant) -> bool {
         let observed = self.0.get(node).and_then(|heartbeat| heartbeat.observed.as_ref());
         observed.is_some_and(|observed| {
-            observed.last.saturating_duration_since(observed.first) >= UNCHANGED
-                && now.saturating_duration_since(observed.last) <= FRESH
+            observed.last.saturating_duration_since(observed.first) >= STOPPED_AFTER
+                && now.saturating_duration_since(observed.last) <= MAX_AGE
         })
     }
 }
@@ -76,9 +76,9 @@ impl Heartbeats {
 impl Heartbeat {
     /// Returns when it is read again. The read that can prove a failure is not delayed.
     fn next(&self) -> Instant {
-        let next = self.asked + INTERVAL;
-        let proof = self.observed.as_ref().map(|observed| observed.first + UNCHANGED);
-        proof.filter(|proof| *proof > self.asked).map_or(next, |proof| proof.min(next))
+        let next = self.requested_at + INTERVAL;
+        let proof = self.observed.as_ref().map(|observed| observed.first + STOPPED_AFTER);
+        proof.filter(|proof| *proof > self.requested_at).map_or(next, |proof| proof.min(next))
     }
 }
 
@@ -95,8 +95,8 @@ mod tests {
         let (mut heartbeats, start) = (Heartbeats::default(), Instant::now());
         let (at, mut reading) = (|millis| start + Duration::from_millis(millis), None);
         (0..1000).map(|step| step * 10).find(|&now| {
-            if let Some(asked) = reading.take_if(|asked| *asked + latency <= now) {
-                heartbeats.read(&node(), Some(version(asked)), at(now));
+            if let Some(requested) = reading.take_if(|requested| *requested + latency <= now) {
+                heartbeats.read(&node(), Some(version(requested)), at(now));
             }
             if !heartbeats.due(BTreeSet::from([node()]), at(now)).is_empty() {
                 reading = Some(now);

@@ -1,12 +1,8 @@
 //! Reads from the kernel's tables which ports the sockets of the node use.
 
-use crate::host::proc::Tables;
+use crate::host::proc::{TCP_LISTEN, Tables, UDP_OPEN};
 use fastrak_api::balancer::Protocol;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// The state of a TCP socket that listens, and of a UDP socket that is not connected.
-const TCP_LISTEN: &str = "0A";
-const UDP_OPEN: &str = "07";
 
 /// The sockets that receive packets from any peer.
 pub(super) struct Listeners(Vec<(Protocol, IpAddr, u16)>);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// The time after which an unchanged heartbeat belongs to no running speaker. Heartbeats are one second
 /// apart.
-const UNCHANGED: Duration = Duration::from_secs(3);
+const ABANDONED_AFTER: Duration = Duration::from_secs(3);
 
 /// What this speaker has seen of the heartbeat of another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Owner {
         match &self.seen {
             Some((version, first)) if *version == found.version => {
                 let age = now.saturating_duration_since(*first);
-                if age >= UNCHANGED { Verdict::Abandoned } else { Verdict::Foreign }
+                if age >= ABANDONED_AFTER { Verdict::Abandoned } else { Verdict::Foreign }
             }
             _ => {
                 self.seen = Some((found.version.clone(), now));

@@ -1,7 +1,7 @@
 //! The kernel's tables of this process' network, as texts.
 
-use std::fs::read_to_string;
-use std::io;
+use std::fs::{File, read_to_string};
+use std::io::{self, BufRead as _, BufReader};
 
 /// The routing tables of IPv4 and IPv6. The second is empty if the kernel has no IPv6.
 #[derive(Clone, Debug)]
@@ -17,7 +17,13 @@ pub fn routes() -> Routes {
     Routes { ipv4: text("/proc/net/route"), ipv6: text("/proc/net/ipv6_route") }
 }
 
-/// The sockets of IPv4 and IPv6. A table is empty if the kernel does not have its protocol.
+/// The state of a TCP socket that listens.
+pub const TCP_LISTEN: &str = "0A";
+/// The state of a UDP socket that is not connected.
+pub const UDP_OPEN: &str = "07";
+
+/// The sockets of IPv4 and IPv6 that receive packets from any peer. A table is empty if the kernel does
+/// not have its protocol.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// `/proc/net/tcp` and `/proc/net/tcp6`.
@@ -32,8 +38,8 @@ pub struct Tables {
 #[must_use]
 pub fn sockets() -> Tables {
     Tables {
-        tcp: ["/proc/net/tcp", "/proc/net/tcp6"].map(text),
-        udp: ["/proc/net/udp", "/proc/net/udp6"].map(text),
+        tcp: ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| sockets_in(path, TCP_LISTEN)),
+        udp: ["/proc/net/udp", "/proc/net/udp6"].map(|path| sockets_in(path, UDP_OPEN)),
         sctp: text("/proc/net/sctp/eps"),
     }
 }
@@ -44,8 +50,30 @@ pub fn interfaces() -> String {
     text("/proc/net/dev")
 }
 
+/// Returns the first line of a table, and those of the sockets in a state. A node may have many more
+/// connections than fit into memory.
+fn sockets_in(path: &str, state: &str) -> String {
+    let is_in = |line: &str| line.split_whitespace().nth(3) == Some(state);
+    let read = |file: File| -> io::Result<String> {
+        let mut table = String::new();
+        for line in BufReader::new(file).lines() {
+            let line = line?;
+            if table.is_empty() || is_in(&line) {
+                table.push_str(&line);
+                table.push('\n');
+            }
+        }
+        Ok(table)
+    };
+    readable(path, File::open(path).and_then(read))
+}
+
 fn text(path: &str) -> String {
-    read_to_string(path).unwrap_or_else(|error| {
+    readable(path, read_to_string(path))
+}
+
+fn readable(path: &str, result: io::Result<String>) -> String {
+    result.unwrap_or_else(|error| {
         if error.kind() != io::ErrorKind::NotFound {
             tracing::warn!(path, %error, "could not read a table of the kernel");
         }

@@ -94,7 +94,7 @@ impl Rig {
     }
 
     /// Adds another machine with the name of a node.
-    pub(crate) async fn twin(&self, name: &str, number: u8) -> Result<Node> {
+    pub(crate) async fn duplicate_node(&self, name: &str, number: u8) -> Result<Node> {
         let pods: Api<Pod> = Api::namespaced(self.api.clone(), names::NAMESPACE);
         let pod = pods.get(&format!("{}-{name}", names::SPEAKER)).await?;
         let identity = Identity::of_pod(self.plane, &pod).await?;

@@ -53,13 +53,13 @@ pub trait Handle: Any + Debug + Send + Sync {
     fn open(&self, name: &OsStr, how: OpenMode) -> Result<Box<dyn Handle>, Errno>;
 
     /// Creates the directory `name`.
-    fn make(&self, name: &OsStr, mode: u32) -> Result<(), Errno>;
+    fn mkdir(&self, name: &OsStr, mode: u32) -> Result<(), Errno>;
 
     /// Sets the permissions of this file or directory.
-    fn permit(&self, mode: u32) -> Result<(), Errno>;
+    fn chmod(&self, mode: u32) -> Result<(), Errno>;
 
     /// Sets an extended attribute of this file or directory.
-    fn tag(&self, name: &str, value: &[u8]) -> Result<(), Errno>;
+    fn set_xattr(&self, name: &str, value: &[u8]) -> Result<(), Errno>;
 
     /// Returns the inode flags, as chattr(1) sets them.
     fn flags(&self) -> Result<IFlags, Errno>;

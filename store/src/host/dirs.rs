@@ -36,7 +36,7 @@ impl Dir {
     }
 
     /// Opens the subdirectory `name`. Returns `None` if it does not exist.
-    pub fn open_if_there(&self, name: impl AsRef<OsStr>) -> Result<Option<Self>, HostError> {
+    pub fn open_if_exists(&self, name: impl AsRef<OsStr>) -> Result<Option<Self>, HostError> {
         match self.open(name) {
             Ok(dir) => Ok(Some(dir)),
             Err(error) if error.is_missing() => Ok(None),
@@ -53,15 +53,15 @@ impl Dir {
     /// Creates the subdirectory `name` with exactly `mode`, independent of the umask.
     pub fn make(&self, name: impl AsRef<OsStr>, mode: u32) -> Result<Self, HostError> {
         let name = name.as_ref();
-        self.handle.make(name, PRIVATE).map_err(self.failed(Operation::Create, name))?;
+        self.handle.mkdir(name, PRIVATE).map_err(self.failed(Operation::Create, name))?;
         let dir = self.open(name)?;
-        dir.handle.permit(mode).map_err(failed(Operation::SetPermissions, &dir.path))?;
+        dir.handle.chmod(mode).map_err(failed(Operation::SetPermissions, &dir.path))?;
         Ok(dir)
     }
 
     /// Restricts access to the owner.
     pub fn make_private(&self) -> Result<(), HostError> {
-        self.handle.permit(PRIVATE).map_err(failed(Operation::SetPermissions, &self.path))
+        self.handle.chmod(PRIVATE).map_err(failed(Operation::SetPermissions, &self.path))
     }
 
     /// Opens the subdirectory `name`, and creates it for the owner alone if it does not exist.
@@ -75,7 +75,7 @@ impl Dir {
     /// Returns the type of `name`, or `None` if it does not exist.
     pub fn kind_of(&self, name: impl AsRef<OsStr>) -> Result<Option<Kind>, HostError> {
         let name = name.as_ref();
-        if_there(self.handle.kind_of(name)).map_err(self.failed(Operation::Inspect, name))
+        if_exists(self.handle.kind_of(name)).map_err(self.failed(Operation::Inspect, name))
     }
 
     /// Moves `name` into `target` as `new`. Fails with [`HostError::already_exists`] if `new`
@@ -113,8 +113,8 @@ impl Dir {
     }
 
     /// Sets an extended attribute. Returns `false` if the filesystem does not support them.
-    pub fn tag(&self, name: &str, value: &str) -> Result<bool, HostError> {
-        match self.handle.tag(name, value.as_bytes()) {
+    pub fn set_xattr(&self, name: &str, value: &str) -> Result<bool, HostError> {
+        match self.handle.set_xattr(name, value.as_bytes()) {
             Ok(()) => Ok(true),
             Err(Errno::OPNOTSUPP) => Ok(false),
             Err(errno) => Err(failed(Operation::SetAttribute, &self.path)(errno)),
@@ -123,12 +123,12 @@ impl Dir {
 
     /// Removes the file `name` if it exists.
     pub fn remove_file(&self, name: &OsStr) -> Result<(), HostError> {
-        if_there(self.unlink(name)).map(drop).map_err(self.failed(Operation::Remove, name))
+        if_exists(self.unlink(name)).map(drop).map_err(self.failed(Operation::Remove, name))
     }
 
     /// Removes the empty directory `name` if it exists.
     pub fn remove_directory(&self, name: &OsStr) -> Result<(), HostError> {
-        if_there(self.remove_empty(name)).map(drop).map_err(self.failed(Operation::Remove, name))
+        if_exists(self.remove_empty(name)).map(drop).map_err(self.failed(Operation::Remove, name))
     }
 
     /// Opens this directory a second time and takes its exclusive lock, which is held until the
@@ -177,7 +177,7 @@ impl Dir {
 
 /// Returns the type of `path` without following a symbolic link, or `None` if it does not exist.
 pub fn kind_at(machine: &dyn Machine, path: &Path) -> Result<Option<Kind>, HostError> {
-    if_there(machine.kind_at(path)).map_err(failed(Operation::Inspect, path))
+    if_exists(machine.kind_at(path)).map_err(failed(Operation::Inspect, path))
 }
 
 pub(super) fn failed(verb: Operation, path: &Path) -> impl Fn(Errno) -> HostError + use<> {
@@ -186,7 +186,7 @@ pub(super) fn failed(verb: Operation, path: &Path) -> impl Fn(Errno) -> HostErro
 }
 
 /// Returns `None` instead of the error that an entry does not exist.
-pub(super) fn if_there<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+pub(super) fn if_exists<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Errno::NOENT) => Ok(None),

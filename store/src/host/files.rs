@@ -4,7 +4,7 @@
 //! regular file.
 
 use super::calls::{Kind, OpenMode};
-use super::dirs::{Dir, failed, if_there};
+use super::dirs::{Dir, failed, if_exists};
 use super::{HostError, Operation};
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
@@ -20,7 +20,7 @@ pub fn read(dir: &Dir, name: impl AsRef<OsStr>) -> Result<Option<Vec<u8>>, HostE
     let wrong = failed(Operation::Read, &dir.path().join(name.as_ref()));
     // A FIFO in place of the file must not block the agent until a tenant writes to it.
     let opened = dir.handle().open(name.as_ref(), OpenMode::Read);
-    let Some(file) = if_there(opened).map_err(&wrong)? else { return Ok(None) };
+    let Some(file) = if_exists(opened).map_err(&wrong)? else { return Ok(None) };
     if file.kind().map_err(&wrong)? != Kind::File {
         return Err(wrong(Errno::INVAL));
     }
@@ -54,7 +54,7 @@ pub fn create(dir: &Dir, name: impl AsRef<OsStr>, content: &[u8]) -> Result<(), 
 pub fn write(dir: &Dir, name: impl AsRef<OsStr>, content: &[u8]) -> Result<(), HostError> {
     let temporary = temporary(&name);
     // An earlier process may have been killed while writing. Only the agent writes here.
-    if_there(dir.unlink(&temporary))
+    if_exists(dir.unlink(&temporary))
         .map_err(failed(Operation::Write, &dir.path().join(&temporary)))?;
     create(dir, &temporary, content)?;
     dir.replace(&temporary, name.as_ref())

@@ -81,15 +81,15 @@ impl Handle for Descriptor {
         Ok(Box::new(Self(openat2(&self.0, name, flags, mode, resolve)?)))
     }
 
-    fn make(&self, name: &OsStr, mode: u32) -> Result<(), Errno> {
+    fn mkdir(&self, name: &OsStr, mode: u32) -> Result<(), Errno> {
         mkdirat(&self.0, name, Mode::from_raw_mode(mode))
     }
 
-    fn permit(&self, mode: u32) -> Result<(), Errno> {
+    fn chmod(&self, mode: u32) -> Result<(), Errno> {
         fchmod(&self.0, Mode::from_raw_mode(mode))
     }
 
-    fn tag(&self, name: &str, value: &[u8]) -> Result<(), Errno> {
+    fn set_xattr(&self, name: &str, value: &[u8]) -> Result<(), Errno> {
         fsetxattr(&self.0, name, value, XattrFlags::empty())
     }
 

@@ -43,7 +43,7 @@ pub fn make_subvolume(dir: &Dir, name: &OsStr, mode: u32) -> Result<Dir, HostErr
     let path = dir.path().join(name);
     dir.handle().make_subvolume(name).map_err(failed(Operation::Create, &path))?;
     let made = dir.open(name)?;
-    made.handle().permit(mode).map_err(failed(Operation::SetPermissions, &path))?;
+    made.handle().chmod(mode).map_err(failed(Operation::SetPermissions, &path))?;
     Ok(made)
 }
 
@@ -55,7 +55,7 @@ pub fn make_in_project(
 ) -> Result<Dir, HostError> {
     let made = dir.make(name, PRIVATE)?;
     made.handle().join_project(project).map_err(failed(Operation::SetQuota, made.path()))?;
-    made.handle().permit(mode).map_err(failed(Operation::SetPermissions, made.path()))?;
+    made.handle().chmod(mode).map_err(failed(Operation::SetPermissions, made.path()))?;
     Ok(made)
 }
 

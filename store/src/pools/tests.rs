@@ -10,7 +10,7 @@ fn config(path: &Path) -> PoolConfig {
         name: PoolName::default(),
         path: path.to_owned(),
         require_mount: false,
-        terms: Terms::default(),
+        limits: CapacityLimits::default(),
     }
 }
 
@@ -190,7 +190,7 @@ fn a_pool_may_lie_inside_another() {
         name: PoolName::parse("fast").unwrap(),
         path: inner,
         require_mount: false,
-        terms: Terms::default(),
+        limits: CapacityLimits::default(),
     };
     let pools = pools_of("node-a", vec![config(directory.path()), fast]);
     assert!(pools.open_all().all(|pool| pool.is_ok()));

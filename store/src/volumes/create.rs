@@ -95,7 +95,7 @@ fn build(pool: &Dir, spec: &VolumeSpec, identity: &Identity) -> Result<(), HostE
     let dir = staging.make(name, dirs::PRIVATE)?;
     let data = make_data(&dir, spec.mode.0, identity.limit)?;
     enforce(&data, identity)?;
-    dir.tag(layout::TAG, id.as_str())?;
+    dir.set_xattr(layout::TAG, id.as_str())?;
     // The last change, so that a journaling filesystem commits once and not three times: the later
     // syncs find everything on the disk.
     identity::create(&dir, identity)?;

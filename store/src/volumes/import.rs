@@ -37,7 +37,7 @@ impl Store {
     /// import.
     pub fn imported(&self, id: &VolumeId) -> Result<Option<ProvisionedVolume>, VolumeError> {
         for pool in self.pools.open_all().flatten() {
-            let staging = pool.dir.open_if_there(layout::STAGING);
+            let staging = pool.dir.open_if_exists(layout::STAGING);
             if let Some(staging) = staging.map_err(VolumeError::Read)? {
                 finish(&pool.dir, &staging, OsStr::new(id.as_str()))
                     .map_err(VolumeError::Create)?;
@@ -100,7 +100,7 @@ fn move_data(pool: &Dir, source: &Dir, import: &Import) -> Result<(), HostError>
     }
     trash::remove_now(pool, &staging, name)?;
     let dir = staging.make(name, dirs::PRIVATE)?;
-    dir.tag(layout::TAG, import.identity.volume.as_str())?;
+    dir.set_xattr(layout::TAG, import.identity.volume.as_str())?;
     files::create(&dir, IMPORTED, import.volume.as_bytes())?;
     identity::create(&dir, &import.identity)?;
     // The directories are on the disk before the data enters them: a power failure must not remove

@@ -151,7 +151,7 @@ impl Store {
         let held = ledger.usage(&identity.volume).unwrap_or_default().bytes;
         let mut state = ledger.state(pool, Some(&identity.volume));
         state.free = state.free.saturating_add(held);
-        let fits = pool.config.terms.check(&pool.config.name, state, identity.bytes);
+        let fits = pool.config.limits.check(&pool.config.name, state, identity.bytes);
         fits.map_err(|shortage| VolumeError::Full(Box::new(shortage)))?;
         ledger.set(identity);
         Ok(())
@@ -182,7 +182,7 @@ impl Store {
     /// Returns the capacity of a pool that can still be granted.
     pub fn available(&self, pool: &OpenPool<'_>) -> Result<Available, VolumeError> {
         let state = self.pool_ledger(pool)?.state(pool, None);
-        Ok(pool.config.terms.available(state))
+        Ok(pool.config.limits.available(state))
     }
 
     /// Loads the ledgers of all usable pools.

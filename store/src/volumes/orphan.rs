@@ -92,7 +92,7 @@ fn content(pool: &OpenPool<'_>, id: &VolumeId) -> Result<Option<Content>, HostEr
         return Ok(Some(Content::Retained));
     }
     let dir = pool.dir.open(id.as_str())?;
-    let data = dir.open_if_there(layout::DATA)?;
+    let data = dir.open_if_exists(layout::DATA)?;
     // A missing directory contains no data; any other failure is an error.
     let names = data.map(|data| data.names(1)).transpose()?;
     Ok(Some(if names.is_none_or(|names| names.is_empty()) {

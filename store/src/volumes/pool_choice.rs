@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::host::Kernel;
     use crate::pools::{ClusterView, PoolConfig, Pools};
-    use fastrak_api::capacity::{Reserve, Terms, parse_size};
+    use fastrak_api::capacity::{CapacityLimits, Reserve, parse_size};
     use fastrak_api::class::{Mode, Quota};
     use fastrak_api::node::NodeName;
     use fastrak_api::volume::{Identity, VolumeId};
@@ -112,8 +112,9 @@ mod tests {
                 std::fs::create_dir(&path).unwrap();
             }
             let size = Some(parse_size(size).unwrap());
-            let terms = Terms { size, reserve: Reserve::Percent(0), ..Terms::default() };
-            PoolConfig { name: name(pool), path, require_mount: false, terms }
+            let limits =
+                CapacityLimits { size, reserve: Reserve::Percent(0), ..CapacityLimits::default() };
+            PoolConfig { name: name(pool), path, require_mount: false, limits }
         };
         let node = NodeName::parse("node-a").unwrap();
         let configs = pools.iter().map(config).collect();

@@ -59,7 +59,7 @@ impl Store {
 
     /// Removes the leftovers of earlier processes and failed attempts. Continues after a failure.
     fn clear_staging(&self, pool: &OpenPool<'_>) -> Result<(), VolumeError> {
-        let staging = pool.dir.open_if_there(layout::STAGING);
+        let staging = pool.dir.open_if_exists(layout::STAGING);
         let Some(staging) = staging.map_err(VolumeError::Read)? else { return Ok(()) };
         let mut outcome = Ok(());
         for name in staging.names(usize::MAX).map_err(VolumeError::Read)? {

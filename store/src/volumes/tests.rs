@@ -3,7 +3,7 @@ use crate::host::removal::{self, Budget};
 use crate::host::{Dir, Kernel};
 use crate::pools::{ClusterView, PoolConfig};
 use crate::volumes::trash::discard::TrashMetadata;
-use fastrak_api::capacity::{Reserve, Terms};
+use fastrak_api::capacity::{CapacityLimits, Reserve};
 use fastrak_api::claim_ref::ClaimRef;
 use fastrak_api::node::NodeName;
 use fastrak_testkit::fixtures;
@@ -43,9 +43,9 @@ impl Scene {
     }
 }
 
-/// Returns terms that do not depend on the free space of the test machine.
-fn terms() -> Terms {
-    Terms { reserve: Reserve::Percent(0), ..Terms::default() }
+/// Returns limits that do not depend on the free space of the test machine.
+fn limits() -> CapacityLimits {
+    CapacityLimits { reserve: Reserve::Percent(0), ..CapacityLimits::default() }
 }
 
 fn store_of(path: &Path) -> Store {
@@ -53,7 +53,7 @@ fn store_of(path: &Path) -> Store {
         name: PoolName::default(),
         path: path.to_owned(),
         require_mount: false,
-        terms: terms(),
+        limits: limits(),
     };
     let node = NodeName::parse("node-a").unwrap();
     let pools = Pools::new(Arc::new(Kernel), node, vec![config]);
@@ -219,7 +219,7 @@ fn a_volume_in_two_pools_is_unverified_and_stays_in_both() {
         name: name.clone(),
         path: scene.at(path),
         require_mount: false,
-        terms: terms(),
+        limits: limits(),
     };
     let store = |configs| {
         let node = NodeName::parse("node-a").unwrap();

@@ -81,7 +81,7 @@ impl Store {
         skipped: &BTreeSet<OsString>,
     ) -> Result<TrashState, HostError> {
         let mut state = TrashState { pool: pool.config.name.clone(), ..TrashState::default() };
-        let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else {
+        let Some(trash) = pool.dir.open_if_exists(layout::TRASH)? else {
             return Ok(state);
         };
         let mut listing = match self.removals.take_listing(&pool.config.name) {
@@ -121,7 +121,7 @@ impl Store {
 }
 
 fn sync_pool_trash(pool: &Dir) -> Result<(), HostError> {
-    match pool.open_if_there(layout::TRASH)? {
+    match pool.open_if_exists(layout::TRASH)? {
         Some(trash) => sync_both(pool, &trash),
         None => Ok(()),
     }
@@ -129,7 +129,7 @@ fn sync_pool_trash(pool: &Dir) -> Result<(), HostError> {
 
 /// Returns whether the volume is in the pool's trash, restorable or being removed.
 pub(crate) fn has(pool: &OpenPool<'_>, id: &VolumeId) -> Result<bool, HostError> {
-    let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else { return Ok(false) };
+    let Some(trash) = pool.dir.open_if_exists(layout::TRASH)? else { return Ok(false) };
     for n in 0..2 {
         if trash.kind_of(layout::trash_name(id, n))?.is_some() {
             return Ok(true);

@@ -1,7 +1,7 @@
 //! A pool on a real filesystem, and the store of an agent that has just started on it.
 
 use anyhow::{Result, ensure};
-use fastrak_api::capacity::Terms;
+use fastrak_api::capacity::CapacityLimits;
 use fastrak_api::class::{Mode, PoolPolicy, Quota};
 use fastrak_api::node::NodeName;
 use fastrak_api::pool::PoolName;
@@ -37,7 +37,7 @@ impl Pool {
             name: PoolName::default(),
             path: path.clone(),
             require_mount: false,
-            terms: Terms::default(),
+            limits: CapacityLimits::default(),
         };
         let pools = Pools::new(Arc::new(Kernel), NodeName::parse("node-a")?, vec![config]);
         pools.set_cluster_view(ClusterView {

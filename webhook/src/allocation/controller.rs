@@ -31,7 +31,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::Client;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -82,6 +82,8 @@ struct Run<'a> {
     pending: BTreeMap<IpAddr, String>,
     /// The addresses whose Leases exist and cannot be read, until another try.
     occupied: BTreeMap<IpAddr, Instant>,
+    /// The steps of the newest plan that are not started.
+    waiting: VecDeque<Step>,
     busy: BTreeSet<Subject>,
     backoff: KeyedBackoff<Subject, Instant>,
     requests: JoinSet<Outcome>,
@@ -114,6 +116,7 @@ impl<'a> Run<'a> {
             tracker: AgentTracker::new(parts.speaker_grace),
             pending: BTreeMap::new(),
             occupied: BTreeMap::new(),
+            waiting: VecDeque::new(),
             busy: BTreeSet::new(),
             backoff: KeyedBackoff::new(FIRST_DELAY, LONGEST_DELAY, FORGET_AFTER),
             requests: JoinSet::new(),
@@ -148,13 +151,12 @@ impl<'a> Run<'a> {
         let mut due = Instant::now();
         loop {
             let watched = &mut self.watched;
-            host_ports.start_if(watched.serves(AddressService::takes_nodes), || {
+            host_ports.start_if(watched.serves(AddressService::may_take_nodes), || {
                 Watch::all::<Pod>(client(), host_ports::read).events()
             });
-            endpoints
-                .start_if(watched.serves(|service| service.wants() && service.is_local), || {
-                    Watch::all::<EndpointSlice>(client(), endpoints::read).events()
-                });
+            endpoints.start_if(watched.serves(|one| one.decided.is_some() && one.is_local), || {
+                Watch::all::<EndpointSlice>(client(), endpoints::read).events()
+            });
             tokio::select! {
                 Some(event) = services.next() => watched.services.apply(event),
                 Some(event) = leases.next() => watched.leases.apply(event),
@@ -170,7 +172,10 @@ impl<'a> Run<'a> {
                 Some(event) = pods.next() => drop(watched.speakers.apply(event)),
                 Some(event) = networks.next() => drop(watched.networks.apply(event)),
                 Ok(()) = snapshots.changed() => {}
-                Some(Ok(outcome)) = self.requests.join_next() => self.finish(outcome),
+                Some(Ok(outcome)) = self.requests.join_next() => {
+                    self.finish(outcome);
+                    self.start_waiting();
+                }
                 () = reached(Some(due)) => {
                     self.advance();
                     due = Instant::now() + INTERVAL;
@@ -188,9 +193,8 @@ impl<'a> Run<'a> {
         if let Some(services) = self.watched.services.all() {
             self.reporter.problems(&plan.problems, services);
         }
-        for step in plan.steps {
-            self.start(step);
-        }
+        self.replace_waiting(plan.steps);
+        self.start_waiting();
         self.write_status(&checked);
     }
 

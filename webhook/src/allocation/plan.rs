@@ -43,6 +43,9 @@ const MAX_REFUSED: usize = 3;
 /// How long a node may take to accept an address. It probes the address for 0.7 s.
 const ACCEPTANCE: SignedDuration = SignedDuration::from_secs(10);
 
+/// The number of steps of a plan after which none is added that proposes an address or a port.
+const MAX_STEPS: usize = 10_000;
+
 /// The difference of two clocks that is not an error.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
@@ -125,7 +128,7 @@ pub(super) enum Step {
     /// Delete the Lease of a frontend that no Service needs.
     ReleaseFrontend { lease: Box<FrontendLease> },
     /// Write the addresses of a Service into its status.
-    Publish { owner: Owner, addresses: Vec<IpAddr> },
+    Publish { owner: Owner, version: u64, addresses: Vec<IpAddr> },
 }
 
 /// The changes, and why Services do not get an address.
@@ -137,20 +140,22 @@ pub(super) struct Plan {
 
 /// What a Service gets.
 #[derive(Default)]
-struct Given {
+struct ServicePlan {
     /// The addresses in its status.
     addresses: Vec<IpAddr>,
     steps: Vec<Step>,
     problems: Vec<Problem>,
-    /// Whether a node is to accept an address.
-    waits: bool,
+    /// Whether a node must still accept an address.
+    is_pending: bool,
 }
 
 /// The Leases of a Service by family; true is IPv4.
-type Held<'a> = BTreeMap<(&'a str, bool), &'a AddressLease>;
+type LeasesByService<'a> = BTreeMap<(&'a str, bool), &'a AddressLease>;
 
 /// Returns the changes that are due.
 pub(super) fn plan(view: View<'_>) -> Plan {
+    let owned = with_lost_records(view);
+    let view = View { services: owned.as_ref().unwrap_or(view.services), ..view };
     let mut plan = Plan::default();
     let mut held = held(view);
     let services = view.oldest_first();
@@ -176,26 +181,50 @@ pub(super) fn plan(view: View<'_>) -> Plan {
             .extend(users.filter_map(|user| Some((user.key.clone(), problem(lease, user, view)?))));
     }
     for service in services {
-        let given = match service.mode {
+        let planned = match service.mode() {
             Some(_) if view.lacks_endpoints(service) => frontends.unchanged(service, None),
             Some(Mode::NodeIp) => frontends.serve(service),
             Some(Mode::Auto) => serve_auto(service, &held, &mut choice, &mut frontends),
             Some(_) => serve_from_pools(service, &held, &mut choice),
-            None => Given::default(),
+            None => ServicePlan::default(),
         };
-        give(service, given, &mut plan);
+        add_to_plan(service, planned, &mut plan);
     }
     plan.steps.extend(frontends.releases());
     plan
 }
 
+/// Returns the Services if one has addresses by its Leases of which no record is on the Service. Its
+/// owner can remove that record, and would keep the addresses with any ports.
+fn with_lost_records(view: View<'_>) -> Option<BTreeMap<Key, AddressService>> {
+    let is_owned = |service: &&AddressService| {
+        let is_own = |owner: &Owner| owner.uid == service.uid;
+        let has_lease = |at| view.leases.get(at).is_some_and(|lease| is_own(&lease.owner));
+        let mut frontends = view.frontends.iter();
+        service.is_foreign
+            && (service.shown.iter().any(has_lease)
+                || frontends.any(|(frontend, lease)| {
+                    is_own(&lease.owner) && service.shown.contains(&frontend.address)
+                }))
+    };
+    let owned: Vec<_> = view.services.values().filter(is_owned).collect();
+    let owned = owned.into_iter().map(|service| (service.key.clone(), service.owning_all()));
+    let mut owned = owned.peekable();
+    owned.peek()?;
+    let mut services = view.services.clone();
+    services.extend(owned);
+    Some(services)
+}
+
 /// Adds what a Service gets to the plan.
-fn give(service: &AddressService, given: Given, plan: &mut Plan) {
-    let Given { addresses, steps, problems, waits: _ } = given;
+fn add_to_plan(service: &AddressService, planned: ServicePlan, plan: &mut Plan) {
+    let ServicePlan { addresses, steps, problems, is_pending: _ } = planned;
     plan.problems.extend(problems.into_iter().map(|problem| (service.key.clone(), problem)));
-    plan.steps.extend(steps);
+    // A Service has a step for each port of each node, and the rest is left to the next plan.
+    plan.steps.extend(steps.into_iter().take(MAX_STEPS.saturating_sub(plan.steps.len())));
+    let version = service.version;
     if addresses != service.published {
-        plan.steps.push(Step::Publish { owner: service.owner(), addresses });
+        plan.steps.push(Step::Publish { owner: service.owner(), version, addresses });
     }
 }
 

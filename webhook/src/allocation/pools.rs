@@ -23,8 +23,16 @@ pub(super) enum PoolProblem {
     Pool { pool: String, address: IpAddr },
 }
 
-/// The pools by name, with the reason if one cannot be used.
-pub(super) type Checked = BTreeMap<String, Result<Pool, PoolProblem>>;
+/// A pool that cannot be used: no Service gets another address of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Unusable {
+    pub(super) problem: PoolProblem,
+    /// The pool, if it can be read.
+    pub(super) pool: Option<Pool>,
+}
+
+/// The pools by name.
+pub(super) type Checked = BTreeMap<String, Result<Pool, Unusable>>;
 
 /// Checks the pools. Of two that overlap the older one is used.
 pub(super) fn check(
@@ -38,14 +46,21 @@ pub(super) fn check(
         match pool {
             Ok(pool) => readable.push(pool),
             Err(error) => {
-                checked.insert(name.clone(), Err(PoolProblem::Invalid(error.clone())));
+                let problem = PoolProblem::Invalid(error.clone());
+                checked.insert(name.clone(), Err(Unusable { problem, pool: None }));
             }
         }
     }
     readable.sort_by_key(|pool| (pool.created, &pool.name));
     for (at, pool) in readable.iter().enumerate() {
         let problem = in_use(pool, nodes, services).or_else(|| overlap(pool, &readable[..at]));
-        checked.insert(pool.name.clone(), problem.map_or_else(|| Ok((*pool).clone()), Err));
+        let pool = (*pool).clone();
+        let name = pool.name.clone();
+        let checked_pool = match problem {
+            Some(problem) => Err(Unusable { problem, pool: Some(pool) }),
+            None => Ok(pool),
+        };
+        checked.insert(name, checked_pool);
     }
     checked
 }
@@ -98,7 +113,7 @@ mod tests {
         let nodes = [(NodeName::parse("a").unwrap(), node)].into();
         let pools = [pool("lan", "2026-01-01T00:00:00Z", addresses)].into();
         let checked = check(&pools, &nodes, &["10.96.0.0/16".parse().unwrap()]);
-        checked["lan"].as_ref().err().map(ToString::to_string)
+        checked["lan"].as_ref().err().map(|unusable| unusable.problem.to_string())
     }
 
     #[test]
@@ -140,6 +155,6 @@ mod tests {
         assert!(checked["b"].is_ok());
         let expected =
             "overlaps AddressPool b at 192.0.2.8; remove the address from one of the pools";
-        assert_eq!(checked["a"].as_ref().unwrap_err().to_string(), expected);
+        assert_eq!(checked["a"].as_ref().unwrap_err().problem.to_string(), expected);
     }
 }

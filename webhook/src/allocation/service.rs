@@ -13,6 +13,9 @@ pub(super) type Key = (String, String);
 
 /// The maximum length of the key of a shared address.
 const MAX_KEY: usize = 63;
+/// The number of ports with which a Service may have the addresses of nodes, or share one: each is
+/// assigned or compared separately.
+pub(super) const MAX_PORTS: usize = 100;
 
 /// A Service that has an address of fastrak, or should get one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +24,11 @@ pub(super) struct AddressService {
     pub(super) uid: String,
     pub(super) version: u64,
     pub(super) created: Option<Timestamp>,
-    /// The mode that should give it an address.
-    pub(super) mode: Option<Mode>,
-    /// Its ports.
+    /// The mode of fastrak's that its decision names.
+    pub(super) decided: Option<Mode>,
+    /// Whether it has addresses that nothing on the Service shows to be fastrak's.
+    pub(super) is_foreign: bool,
+    /// Its ports, up to one more than the maximum.
     pub(super) ports: Vec<(Protocol, u16)>,
     /// Whether only nodes with its pods can serve it: its `externalTrafficPolicy` is Local.
     pub(super) is_local: bool,
@@ -35,7 +40,8 @@ pub(super) struct AddressService {
     pub(super) requested: Result<Vec<IpAddr>, String>,
     /// The key of the Services that may have the same address.
     pub(super) shared: Option<String>,
-    /// The addresses in its status that fastrak has written.
+    /// The addresses in its status that fastrak has written, as the record of the API server or Leases
+    /// show.
     pub(super) published: Vec<IpAddr>,
     /// All addresses in its status. A user can remove the record of who wrote them, but not change them.
     pub(super) shown: Vec<IpAddr>,
@@ -93,12 +99,13 @@ impl AddressService {
         let key = (view.namespace.clone(), view.name.clone());
         let gives = |mode: &Mode| mode.row().manager == Some(names::MANAGER_ADDRESSES);
         let is_published = matches!(view.ingress, Ingress::By(mode) if gives(&mode));
-        let mode = view.decision().and_then(Decision::mode).filter(|mode| {
-            view.is_load_balancer
-                && gives(mode)
-                && (is_published || view.ingress == Ingress::Absent)
-        });
-        if mode.is_none() && view.ingress == Ingress::Absent {
+        let decided = match view.decision() {
+            // A client has replaced the annotations, and admission records the decision again.
+            None if is_published => Some(Mode::Auto),
+            decision => decision.and_then(Decision::mode).filter(gives),
+        };
+        let decided = decided.filter(|_| view.is_load_balancer);
+        if decided.is_none() && view.ingress == Ingress::Absent {
             return Ok((key, None));
         }
         let Extra { metadata, spec, status } = serde_json::from_str(text)?;
@@ -109,7 +116,8 @@ impl AddressService {
             key: key.clone(),
             version: metadata.resource_version.parse().unwrap_or_default(),
             created: metadata.creation_timestamp,
-            mode,
+            decided,
+            is_foreign: !is_published && view.ingress != Ingress::Absent,
             ports: ports(&service),
             is_local: view.is_local,
             families: families(&spec),
@@ -121,6 +129,16 @@ impl AddressService {
             uid: metadata.uid,
         };
         Ok((key, Some(this)))
+    }
+
+    /// Returns the Service with the addresses in its status as fastrak's.
+    pub(super) fn owning_all(&self) -> Self {
+        Self { is_foreign: false, published: self.shown.clone(), ..self.clone() }
+    }
+
+    /// Returns the mode that should give it an address.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        self.decided.filter(|_| !self.is_foreign)
     }
 
     /// Returns the Service as the owner of Leases.
@@ -138,12 +156,12 @@ impl AddressService {
 
     /// Returns whether it should have an address.
     pub(super) fn wants(&self) -> bool {
-        self.mode.is_some()
+        self.mode().is_some()
     }
 
     /// Returns whether it may have an address of a pool.
     pub(super) fn takes_pool(&self) -> bool {
-        matches!(self.mode, Some(Mode::AddressPool | Mode::Auto))
+        matches!(self.mode(), Some(Mode::AddressPool | Mode::Auto))
     }
 
     /// Returns whether it keeps this address of a pool.
@@ -151,16 +169,22 @@ impl AddressService {
         self.takes_pool() && self.allows(address) && self.families.contains(&address.is_ipv4())
     }
 
+    /// Returns whether it may have the addresses of nodes if those in its status are fastrak's.
+    pub(super) fn may_take_nodes(&self) -> bool {
+        matches!(self.decided, Some(Mode::NodeIp | Mode::Auto))
+    }
+
     /// Returns whether it may have the addresses of nodes.
     pub(super) fn takes_nodes(&self) -> bool {
-        matches!(self.mode, Some(Mode::NodeIp | Mode::Auto))
+        self.may_take_nodes() && !self.is_foreign
     }
 }
 
 fn ports(service: &PartialService<'_>) -> Vec<(Protocol, u16)> {
     let spec = service.spec.as_ref().and_then(|spec| spec.0.ports.as_deref());
     let ports = spec.unwrap_or_default().iter();
-    ports.filter_map(|port| Some((port.protocol(), port.port?.try_into().ok()?))).collect()
+    let ports = ports.filter_map(|port| Some((port.protocol(), port.port?.try_into().ok()?)));
+    ports.take(MAX_PORTS + 1).collect()
 }
 
 fn families(spec: &Spec) -> Vec<bool> {
@@ -229,7 +253,7 @@ mod tests {
     fn a_service_of_the_mode_wants_an_address_of_each_family() {
         let service = read(&object()).unwrap();
         assert_eq!((service.uid.as_str(), service.version), ("u1", 7));
-        assert_eq!((service.mode, service.ports), (Some(Mode::AddressPool), vec![]));
+        assert_eq!((service.mode(), service.ports), (Some(Mode::AddressPool), vec![]));
         assert_eq!((service.families, service.needs_all_families), (vec![false, true], true));
         assert_eq!((service.requested, service.published), (Ok(vec![]), vec![]));
     }
@@ -261,7 +285,9 @@ mod tests {
     fn an_address_of_another_writer_is_shown_and_not_ours() {
         for manager in ["metallb", ""] {
             let service = read(&published_by(manager)).unwrap();
-            assert_eq!((service.mode, service.published), (None, vec![]), "{manager}");
+            assert_eq!((service.mode(), &service.published), (None, &vec![]), "{manager}");
+            let owning = service.owning_all();
+            assert_eq!((owning.mode(), &owning.published), (service.decided, &service.shown));
             assert_eq!(service.shown, ["192.0.2.9".parse::<IpAddr>().unwrap()]);
         }
     }
@@ -273,7 +299,9 @@ mod tests {
         object["metadata"]["annotations"][names::BALANCER_DECISION] = json!("inlets");
         let service = read(&object).unwrap();
         let address: IpAddr = "192.0.2.9".parse().unwrap();
-        assert_eq!((service.mode, service.published), (None, vec![address]));
+        assert_eq!((service.mode(), service.published), (None, vec![address]));
+        object["metadata"]["annotations"] = json!({});
+        assert_eq!(read(&object).unwrap().mode(), Some(Mode::Auto), "the record is lost");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn outdated(
             .status
             .as_ref()
             .and_then(|status| status.conditions.iter().find(|condition| condition.type_ == READY));
-        let message = problem.map(ToString::to_string);
+        let message = problem.map(|unusable| unusable.problem.to_string());
         let condition = ready(pool.generation, message, before, now);
         let status = AddressPoolStatus { total, allocated, conditions: vec![condition] };
         if pool.status.as_ref() != Some(&status) {

@@ -3,7 +3,7 @@
 use super::frontend_lease::{self, FrontendLease};
 use super::lease::{AddressLease, Nodes, Owner, proposal};
 use super::plan::{Step, forwards};
-use super::service::AddressService;
+use super::service::{AddressService, Key};
 use crate::live;
 use fastrak_admission::patch::only_version;
 use fastrak_api::address_pool::{AddressPool, AddressPoolStatus};
@@ -94,7 +94,9 @@ impl Writer {
                 address,
             ),
             Step::Release { lease, is_duplicate } => self.release(lease, *is_duplicate).await,
-            Step::Publish { owner, addresses } => self.publish(owner, addresses).await,
+            Step::Publish { owner, version, addresses } => {
+                self.publish(&owner.key, *version, addresses).await
+            }
         }
     }
 
@@ -172,25 +174,22 @@ impl Writer {
         Ok(live.filter(|live| live.uid == *uid))
     }
 
+    /// Writes the addresses of a Service that has not changed since it was read. A patch of fields by
+    /// their owner would not remove what a tenant claims to own too.
     async fn publish(
         &self,
-        Owner { key: (namespace, name), uid }: &Owner,
+        (namespace, name): &Key,
+        version: u64,
         addresses: &[IpAddr],
     ) -> Result<Written, WriteError> {
-        // Removes the field if it is absent, because the field manager owned it.
         let ingress: Vec<_> =
             addresses.iter().map(|address| json!({"ip": address, "ipMode": "VIP"})).collect();
         let balancer = if ingress.is_empty() { json!({}) } else { json!({ "ingress": ingress }) };
-        let body = json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            // Another Service of the same name has another UID, and the API server refuses.
-            "metadata": {"namespace": namespace, "name": name, "uid": uid},
-            "status": {"loadBalancer": balancer},
-        });
-        let params = PatchParams::apply(names::MANAGER_ADDRESSES);
+        let path = PointerBuf::from_tokens(["status", "loadBalancer"]);
+        let operations = vec![only_version(&version.to_string()), add(path, balancer)];
+        let patch = Patch::<()>::Json(json_patch::Patch(operations));
         let request = Request::new(Service::url_path(&(), Some(namespace)));
-        let request = request.patch_subresource("status", name, &params, &Patch::Apply(&body));
+        let request = request.patch_subresource("status", name, &manager(), &patch);
         let response = live::response(&self.client, request).await.map_err(WriteError::Publish)?;
         let Some(text) = response else { return Ok(Written::Superseded) };
         let service = AddressService::read(&text).map_err(WriteError::Parse)?.1;

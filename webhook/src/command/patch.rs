@@ -10,7 +10,6 @@ use fastrak_admission::review::{Subject, examine};
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_api::claim::{Claim, ClassChoice};
 use json_patch::{Patch, PatchOperation};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::{Value, json};
 
 /// The namespace of an object that names none.
@@ -63,9 +62,8 @@ fn stored(object: Value, snapshot: &Snapshot, defaults: &Defaults) -> Result<Sto
 
 /// Returns the patch of the API server's DefaultStorageClass plugin.
 fn set_default_class(object: &Value, subject: Subject, snapshot: &Snapshot) -> Vec<PatchOperation> {
-    let claim = serde_json::from_str::<PersistentVolumeClaim>(&object.to_string());
-    let claim = claim.and_then(|claim| Claim::read(&claim));
-    let open = claim.is_ok_and(|claim| claim.class == ClassChoice::Unset);
+    let open =
+        Claim::parse(&object.to_string()).is_ok_and(|claim| claim.class == ClassChoice::Unset);
     let Some(default) = snapshot.defaults().first().map(|info| &info.class.name) else {
         return Vec::new();
     };

@@ -10,7 +10,7 @@ use fastrak_admission::review::Subject;
 use fastrak_admission::snapshot::Snapshot;
 use fastrak_admission::verdict::Reason;
 use fastrak_api::balancer::{PartialService, ServiceView};
-use fastrak_api::claim::{Claim, PartialClaim};
+use fastrak_api::claim::Claim;
 use fastrak_api::names::kubernetes;
 use fastrak_api::node::NodeName;
 use fastrak_api::reason::EventReason;
@@ -60,7 +60,7 @@ impl Kind for Claims {
     const SUBJECT: Subject = Subject::Claims;
 
     fn read(text: &str) -> Result<Claim, Error> {
-        serde_json::from_str::<PartialClaim<'_>>(text).map(|claim| Claim::of(&claim))
+        Claim::parse(text)
     }
 
     fn key(claim: &Claim) -> Key {
@@ -71,8 +71,8 @@ impl Kind for Claims {
     /// that name.
     fn concerns(claim: &Claim, snapshot: &Snapshot) -> bool {
         let class = claim.class_name().and_then(|name| snapshot.class(name));
-        let waits = plan::waits(claim) && class.is_none_or(|class| class.is_ours());
-        waits || bound::volume_to_read(claim, snapshot).is_some()
+        let is_pending = plan::is_pending(claim) && class.is_none_or(|class| class.is_ours());
+        is_pending || bound::volume_to_read(claim, snapshot).is_some()
     }
 
     fn is_outdated(before: &Snapshot, now: &Snapshot) -> bool {
@@ -105,10 +105,10 @@ impl Kind for Claims {
             return Report { reason: EventReason::SelectedNodeRemoved, note };
         }
         let what = match &changed.pin {
-            Some(node) => format!("pinned the claim to node {node}"),
-            None => "changed the claim".to_owned(),
+            Some(node) => format!("pinned it to node {node}"),
+            None => "changed it".to_owned(),
         };
-        let note = format!("a repair {what} ({reason})");
+        let note = format!("admission missed the claim; fastrak {what} ({reason})");
         Report { reason: EventReason::PinRepaired, note }
     }
 }
@@ -127,7 +127,7 @@ impl Kind for Services {
     }
 
     fn concerns(service: &ServiceView, _snapshot: &Snapshot) -> bool {
-        plan::asks(service)
+        plan::needs_decision(service)
     }
 
     fn is_outdated(_before: &Snapshot, _now: &Snapshot) -> bool {
@@ -147,10 +147,13 @@ impl Kind for Services {
     }
 
     fn report(_before: &ServiceView, changed: &ServiceView, reason: Reason) -> Report {
-        let note = match changed.decision() {
-            Some(decision) => format!("a repair recorded the decision {decision} ({reason})"),
-            None => format!("a repair removed the decision ({reason})"),
+        let what = match changed.decision() {
+            Some(decision) => {
+                format!("recorded the decision {decision} ({reason}); see docs/services.md")
+            }
+            None => format!("removed the decision ({reason})"),
         };
+        let note = format!("admission missed the Service, or it has changed; fastrak {what}");
         Report { reason: EventReason::BalancerRepaired, note }
     }
 }

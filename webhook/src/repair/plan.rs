@@ -25,7 +25,7 @@ pub(crate) enum Repair {
 
 /// Returns whether a claim waits for its volume.
 #[must_use]
-pub(crate) fn waits(claim: &Claim) -> bool {
+pub(crate) fn is_pending(claim: &Claim) -> bool {
     claim.volume_name.is_none()
         && !claim.deleting
         && matches!(claim.phase.as_deref(), None | Some("Pending"))
@@ -33,7 +33,7 @@ pub(crate) fn waits(claim: &Claim) -> bool {
 
 /// Returns whether a Service needs an address, or still has the decision of a time when it did.
 #[must_use]
-pub(crate) fn asks(service: &ServiceView) -> bool {
+pub(crate) fn needs_decision(service: &ServiceView) -> bool {
     !service.deleting && (service.is_load_balancer || service.decision.is_some())
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn claim(claim: &Claim, snapshot: &Snapshot) -> Repair {
             Repair::ReadVolume(volume.to_owned())
         };
     }
-    if !waits(claim) {
+    if !is_pending(claim) {
         return Repair::Nothing;
     }
     let request = ClaimRequest {
@@ -86,7 +86,7 @@ fn selects(verdict: &Verdict) -> bool {
 /// configuration has changed: a restart must not remove a machine that is in use.
 #[must_use]
 pub(crate) fn service(service: &ServiceView, snapshot: &Snapshot, settings: Settings) -> Repair {
-    if !asks(service) {
+    if !needs_decision(service) {
         return Repair::Nothing;
     }
     let request = ServiceRequest { service, old: None, operation: Operation::Repair };

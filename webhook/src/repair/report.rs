@@ -122,7 +122,7 @@ mod tests {
     use std::sync::Arc;
 
     fn report(object: &Value, snapshot: &Snapshot) -> Option<(EventReason, String)> {
-        let claim = Claim::read(&serde_json::from_value(object.clone()).unwrap()).unwrap();
+        let claim = Claim::parse(&object.to_string()).unwrap();
         match plan(&claim, snapshot) {
             Repair::Report(Report { reason, note }) => Some((reason, note)),
             Repair::Nothing => None,

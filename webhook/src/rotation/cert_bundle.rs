@@ -2,7 +2,7 @@
 //! parsed, changed and serialised here. `plan.rs` decides about changes, and `secret.rs` stores it.
 
 use super::plan::Change;
-use super::state::{CaInfo, Held, Id, LeafInfo, Lifetimes};
+use super::state::{CaInfo, Id, LeafInfo, Lifetimes, StoredCerts};
 use fastrak_api::names;
 use fastrak_certs::{
     Bundle, CertError, Certificate, CertificateAuthority, KeyPairPem, Leaf, LeafRequest, Usage,
@@ -170,8 +170,8 @@ impl CertBundle {
 
     /// Returns the input of the plan.
     #[must_use]
-    pub fn summary(&self, names: &[String]) -> Held {
-        Held {
+    pub fn summary(&self, names: &[String]) -> StoredCerts {
+        StoredCerts {
             current: ca_info(&self.ca),
             next: self.next.as_ref().map(ca_info),
             old: cas(&self.old),

@@ -139,8 +139,8 @@ impl Rotator {
             None => (None, Stored::Absent),
             Some(Err(error)) => (None, Stored::Unusable(Chain(&error).to_string())),
             Some(Ok(certs)) => {
-                let held = certs.summary(&self.spec.names);
-                (Some(certs), Stored::Usable(Box::new(held)))
+                let stored = certs.summary(&self.spec.names);
+                (Some(certs), Stored::Usable(Box::new(stored)))
             }
         };
         let bundle = certs.as_ref().map(CertBundle::bundle);
@@ -151,8 +151,8 @@ impl Rotator {
         let view = View { published, stored, served: memory.served };
         self.outputs.metrics.bundle_match.set(i64::from(view.published.exact));
         self.outputs.metrics.show(view.phase());
-        if let Stored::Usable(held) = &view.stored {
-            let end = held.current.validity.not_after;
+        if let Stored::Usable(stored) = &view.stored {
+            let end = stored.current.validity.not_after;
             self.outputs.metrics.ca_expiry.set(end.unix_timestamp());
         }
         Ok(Observed { configuration, secret, certs, view, now: self.clock.now() })
@@ -160,7 +160,7 @@ impl Rotator {
 
     fn serve(&self, observed: Observed, memory: &mut Memory) -> Result<(), RotationError> {
         let served = observed.certs.map(|certs| certs.served);
-        let (Some(Ok(served)), Stored::Usable(held)) = (served, observed.view.stored) else {
+        let (Some(Ok(served)), Stored::Usable(stored)) = (served, observed.view.stored) else {
             return Err(RotationError::Make(CertBundleError::Impossible));
         };
         let pem = &served.pem;
@@ -169,7 +169,7 @@ impl Rotator {
         let until = validity.not_after;
         tracing::info!(serial, until = %until, "serving a certificate");
         self.outputs.metrics.certificate_expiry.set(until.unix_timestamp());
-        memory.served = held.leaf.ok();
+        memory.served = stored.leaf.ok();
         Ok(())
     }
 

@@ -12,7 +12,8 @@ crate::metrics::metric_table! {
         certificate_expiry: Gauge, "certificate_expiry_timestamp_seconds",
             "Time at which the served certificate expires";
         ca_expiry: Gauge, "ca_expiry_timestamp_seconds", "Time at which the current CA expires";
-        bundle_match: Gauge, "bundle_match", "Whether caBundle is as it should be";
+        bundle_match: Gauge, "bundle_match",
+            "Whether caBundle equals the bundle that this replica expects (1) or not (0)";
         phase: Family<Labels<1>, Gauge>, "rotation_phase", "Phase of the certificate rotation";
         failures: Family<Labels<1>, Counter>, "rotation_failures",
             "Failures of the certificate rotation, by cause";

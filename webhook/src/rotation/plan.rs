@@ -14,7 +14,7 @@
 //! Each replica measures the wait on its monotonic clock. A time in the Secret would be from the
 //! clock of another machine, which may be minutes off.
 
-use super::state::{CaInfo, Held, Id, LeafInfo, Lifetimes, Published, Stored, View};
+use super::state::{CaInfo, Id, LeafInfo, Lifetimes, Published, Stored, StoredCerts, View};
 use fastrak_certs::Verdict;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -63,26 +63,26 @@ pub(super) fn plan(view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> S
         let keep = unexpired(&view.published, &[], lifetimes, now);
         Step::Change(Change::Recreate { keep, why: why.to_owned() })
     };
-    let held = match &view.stored {
+    let certs = match &view.stored {
         Stored::Absent => return recreate("there is no Secret"),
         Stored::Unusable(why) => return recreate(why),
-        Stored::Usable(held) => held,
+        Stored::Usable(certs) => certs,
     };
-    if held.current.validity.is_expired(now) {
-        return match held.next {
+    if certs.current.validity.is_expired(now) {
+        return match certs.next {
             Some(next) if !next.validity.is_expired(now) => Step::Change(Change::Promote),
             Some(_) | None => recreate("the CA has expired"),
         };
     }
-    let serving = serving(held, view, lifetimes, now);
+    let serving = serving(certs, view, lifetimes, now);
     if serving == Serving::Now {
         return Step::Serve;
     }
     // Certificates that are not published yet are new and need no renewal.
-    let step = if held.inherits { takeover_step(held, view, lifetimes, now) } else { None };
+    let step = if certs.inherits { takeover_step(certs, view, lifetimes, now) } else { None };
     let step = step.or_else(|| (!view.published.exact).then_some(Step::Publish));
-    let step = step.or_else(|| leaf_step(held, lifetimes, now));
-    let step = step.or_else(|| ca_step(held, &view.published, lifetimes, now));
+    let step = step.or_else(|| leaf_step(certs, lifetimes, now));
+    let step = step.or_else(|| ca_step(certs, &view.published, lifetimes, now));
     match (step, serving) {
         (Some(Step::Rest(Some(one))), Serving::After(other)) => Step::Rest(Some(one.min(other))),
         (Some(step), _) => step,
@@ -108,8 +108,13 @@ enum Serving {
 
 /// Returns when the leaf in the Secret can be served: its CA was read back, and if the served leaf
 /// is valid, API servers have had the time to load the CA.
-fn serving(held: &Held, view: &View, lifetimes: &Lifetimes, now: OffsetDateTime) -> Serving {
-    let Ok(leaf) = held.leaf else { return Serving::No };
+fn serving(
+    certs: &StoredCerts,
+    view: &View,
+    lifetimes: &Lifetimes,
+    now: OffsetDateTime,
+) -> Serving {
+    let Ok(leaf) = certs.leaf else { return Serving::No };
     let Some(since) = view.published.trusts(leaf.issuer) else { return Serving::No };
     let usable = view.served.filter(|served| is_usable(served, &view.published, now));
     if leaf.validity.is_expired(now) || view.served.is_some_and(|served| served.id == leaf.id) {
@@ -126,12 +131,12 @@ fn serving(held: &Held, view: &View, lifetimes: &Lifetimes, now: OffsetDateTime)
 /// Returns the next step for a recreated Secret: until its bundle was read back, other replicas may
 /// serve certificates of any published CA.
 fn takeover_step(
-    held: &Held,
+    certs: &StoredCerts,
     view: &View,
     lifetimes: &Lifetimes,
     now: OffsetDateTime,
 ) -> Option<Step> {
-    let known: Vec<_> = held.trusted().map(|ca| ca.id).collect();
+    let known: Vec<_> = certs.trusted().map(|ca| ca.id).collect();
     let more = unexpired(&view.published, &known, lifetimes, now);
     if !more.is_empty() {
         return Some(Step::Change(Change::Adopt(more)));
@@ -157,20 +162,20 @@ fn unexpired(
     cas.iter().take(room).map(|ca| ca.id).collect()
 }
 
-fn leaf_step(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Option<Step> {
-    let why = match held.leaf {
+fn leaf_step(certs: &StoredCerts, lifetimes: &Lifetimes, now: OffsetDateTime) -> Option<Step> {
+    let why = match certs.leaf {
         Err(why) => why,
         Ok(leaf) => match leaf.validity.verdict(now) {
             Verdict::Fresh => return None,
             Verdict::Expired => "the leaf has expired",
             // Shortly before the CA expires, a new leaf would not be valid longer than this one.
-            Verdict::Due if lifetimes.leaf_end(&held.current, now) <= leaf.validity.not_after => {
+            Verdict::Due if lifetimes.leaf_end(&certs.current, now) <= leaf.validity.not_after => {
                 return None;
             }
             Verdict::Due => "two thirds of the leaf's lifetime have passed",
             // The leaf was issued by a clock that was ahead, or ours is behind. A new leaf is valid
             // in both cases if its CA is.
-            Verdict::NotYet if held.current.validity.verdict(now) == Verdict::NotYet => {
+            Verdict::NotYet if certs.current.validity.verdict(now) == Verdict::NotYet => {
                 return None;
             }
             Verdict::NotYet => "the leaf is not valid yet",
@@ -180,20 +185,20 @@ fn leaf_step(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Option<
 }
 
 fn ca_step(
-    held: &Held,
+    certs: &StoredCerts,
     published: &Published,
     lifetimes: &Lifetimes,
     now: OffsetDateTime,
 ) -> Option<Step> {
-    let Some(next) = held.next else {
-        return match held.current.validity.verdict(now) {
+    let Some(next) = certs.next else {
+        return match certs.current.validity.verdict(now) {
             // A CA that is not valid yet is replaced step by step: if our clock is behind, the API
             // server trusts it in the meantime.
             Verdict::Due | Verdict::Expired | Verdict::NotYet => {
                 Some(Step::Change(Change::Introduce))
             }
             Verdict::Fresh => {
-                let retirable = retirable(held, lifetimes, now);
+                let retirable = retirable(certs, lifetimes, now);
                 (!retirable.is_empty()).then_some(Step::Change(Change::Retire(retirable)))
             }
         };
@@ -208,10 +213,10 @@ fn ca_step(
 
 /// Returns the previous CAs without a valid leaf: all of them once the last leaf of the last one
 /// has expired, and each one that has expired itself.
-fn retirable(held: &Held, lifetimes: &Lifetimes, now: OffsetDateTime) -> Vec<Id> {
-    let all = held.retire_at.is_some_and(|at| now >= at);
+fn retirable(certs: &StoredCerts, lifetimes: &Lifetimes, now: OffsetDateTime) -> Vec<Id> {
+    let all = certs.retire_at.is_some_and(|at| now >= at);
     let is_expired = |old: &&CaInfo| now > old.validity.not_after.saturating_add(lifetimes.grace());
-    held.old.iter().filter(|old| all || is_expired(old)).map(|old| old.id).collect()
+    certs.old.iter().filter(|old| all || is_expired(old)).map(|old| old.id).collect()
 }
 
 #[cfg(test)]

@@ -42,12 +42,12 @@ pub enum Stored {
     /// The Secret has no usable CA, for this reason.
     Unusable(String),
     /// The Secret has a CA.
-    Usable(Box<Held>),
+    Usable(Box<StoredCerts>),
 }
 
 /// The content of a Secret with a CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StoredCerts {
     /// The CA that issues certificates.
     pub current: CaInfo,
     /// The CA that replaces it once all API servers trust it.
@@ -132,9 +132,9 @@ impl Lifetimes {
     /// Returns when the current CA may be removed after its replacement: when its last leaf has
     /// expired.
     #[must_use]
-    pub fn retire_promoted(&self, held: &Held) -> OffsetDateTime {
-        let end = held.current.validity.not_after;
-        let end = held.leaf.as_ref().map_or(end, |leaf| leaf.validity.not_after);
+    pub fn retire_promoted(&self, certs: &StoredCerts) -> OffsetDateTime {
+        let end = certs.current.validity.not_after;
+        let end = certs.leaf.as_ref().map_or(end, |leaf| leaf.validity.not_after);
         end.saturating_add(self.grace())
     }
 
@@ -145,7 +145,7 @@ impl Lifetimes {
     }
 }
 
-impl Held {
+impl StoredCerts {
     /// Returns all trusted CAs, in the order of the bundle.
     pub fn trusted(&self) -> impl Iterator<Item = &CaInfo> {
         [&self.current].into_iter().chain(&self.next).chain(&self.old)
@@ -166,9 +166,9 @@ impl View {
     pub fn phase(&self) -> Phase {
         match &self.stored {
             Stored::Absent | Stored::Unusable(_) => Phase::Missing,
-            Stored::Usable(held) if held.inherits || !self.published.exact => Phase::Publishing,
-            Stored::Usable(held) if held.next.is_some() => Phase::Settling,
-            Stored::Usable(held) if !held.old.is_empty() => Phase::Overlapping,
+            Stored::Usable(certs) if certs.inherits || !self.published.exact => Phase::Publishing,
+            Stored::Usable(certs) if certs.next.is_some() => Phase::Settling,
+            Stored::Usable(certs) if !certs.old.is_empty() => Phase::Overlapping,
             Stored::Usable(_) => Phase::Settled,
         }
     }

@@ -8,13 +8,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// The maximum size of a body. The API server accepts objects of up to 3 MiB, and a review contains
 /// two.
 pub const MAX_BODY: usize = 7 * 1024 * 1024;
-/// The size of a small body. Small bodies have memory of their own: slow large ones must not block
-/// them.
-const SMALL: usize = 64 * 1024;
+/// The maximum size of a small body. Small bodies have memory of their own: slow large ones must
+/// not block them.
+const MAX_SMALL_BODY: usize = 64 * 1024;
 /// The memory for small bodies and the first bytes of large ones.
-const FOR_SMALL: usize = MAX_BODY;
+const SMALL_BUDGET: usize = MAX_BODY;
 /// The memory for the other bytes of large bodies.
-const FOR_LARGE: usize = 3 * MAX_BODY;
+const LARGE_BUDGET: usize = 3 * MAX_BODY;
 
 /// The memory for bodies: a permit for each byte.
 #[derive(Debug)]
@@ -42,15 +42,15 @@ pub(super) struct Received<'a> {
     large: Option<SemaphorePermit<'a>>,
 }
 
-/// The bytes of a body. Most bodies arrive in one piece, which is not copied.
+/// The bytes of a body. Most bodies arrive in one chunk, which is not copied.
 enum Content {
-    Piece(Bytes),
-    Pieces(Vec<u8>),
+    Single(Bytes),
+    Joined(Vec<u8>),
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { small: Semaphore::new(FOR_SMALL), large: Semaphore::new(FOR_LARGE) }
+        Self { small: Semaphore::new(SMALL_BUDGET), large: Semaphore::new(LARGE_BUDGET) }
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn receive(
         return Err(BodyError::TooLarge);
     }
     let mut body = request.into_body();
-    let content = Content::Piece(Bytes::new());
+    let content = Content::Single(Bytes::new());
     let mut received = Received { content, budget, small: None, large: None };
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
@@ -76,8 +76,8 @@ impl Received<'_> {
     /// Returns the body.
     pub(super) fn bytes(&self) -> &[u8] {
         match &self.content {
-            Content::Piece(piece) => piece,
-            Content::Pieces(pieces) => pieces,
+            Content::Single(chunk) => chunk,
+            Content::Joined(joined) => joined,
         }
     }
 
@@ -88,7 +88,7 @@ impl Received<'_> {
         if length > MAX_BODY {
             return Err(BodyError::TooLarge);
         }
-        let (budget, reserved) = match length <= SMALL {
+        let (budget, reserved) = match length <= MAX_SMALL_BODY {
             true => (&self.budget.small, &mut self.small),
             false => (&self.budget.large, &mut self.large),
         };
@@ -100,14 +100,14 @@ impl Received<'_> {
             None => *reserved = Some(more),
         }
         match &mut self.content {
-            Content::Piece(piece) if piece.is_empty() => *piece = data,
-            Content::Piece(piece) => {
-                let mut pieces = Vec::with_capacity(2 * length);
-                pieces.extend_from_slice(piece);
-                pieces.extend_from_slice(&data);
-                self.content = Content::Pieces(pieces);
+            Content::Single(chunk) if chunk.is_empty() => *chunk = data,
+            Content::Single(chunk) => {
+                let mut joined = Vec::with_capacity(2 * length);
+                joined.extend_from_slice(chunk);
+                joined.extend_from_slice(&data);
+                self.content = Content::Joined(joined);
             }
-            Content::Pieces(pieces) => pieces.extend_from_slice(&data),
+            Content::Joined(joined) => joined.extend_from_slice(&data),
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn dropped_bodies_return_their_memory() {
         let budget = Budget { small: Semaphore::new(10), large: Semaphore::new(0) };
-        let content = || Content::Piece(Bytes::new());
+        let content = || Content::Single(Bytes::new());
         let body = || Received { content: content(), budget: &budget, small: None, large: None };
         let takes = |body: &mut Received<'_>, bytes| body.take(vec![0; bytes].into()).is_ok();
         let (mut one, mut other) = (body(), body());

@@ -52,8 +52,9 @@ fn several_defaults(snapshot: &Snapshot) -> Option<Problem<'_>> {
     let [winner, _, ..] = names[..] else { return None };
     let note = format!(
         "several StorageClasses are marked as the default: {}; claims without a class get {winner}. \
-         Remove the mark from all but one",
-        names.join(", ")
+         Remove annotation {} from all but one",
+        names.join(", "),
+        names::kubernetes::DEFAULT_CLASS
     );
     Some(Problem { reason: EventReason::MultipleDefaultClasses, note, classes })
 }

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 /// The delays between two attempts to delete a Tunnel.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-const LONGEST_DELAY: Duration = Duration::from_secs(5 * 60);
+const MAX_DELAY: Duration = Duration::from_secs(5 * 60);
 const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// The flags of Tunnels.
@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
             tunnels: Reflector::default(),
             keepers: Reflector::default(),
             seen: BTreeMap::new(),
-            backoff: KeyedBackoff::new(FIRST_DELAY, LONGEST_DELAY, FORGET_AFTER),
+            backoff: KeyedBackoff::new(FIRST_DELAY, MAX_DELAY, FORGET_AFTER),
         }
     }
 

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_testkit::eventually;
 use fastrak_testkit::objects::service;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
@@ -55,6 +56,58 @@ async fn without_a_pool_a_service_gets_the_addresses_of_the_nodes_whose_ports_ar
     addresses.has("web", &["192.0.2.1"]).await?;
     addresses.services().delete("web", &DeleteParams::default()).await?;
     addresses.leases(&["192.0.2.1.tcp.81", "192.0.2.2.tcp.81", "192.0.2.40", "192.0.2.41"]).await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn a_tenant_who_removes_the_record_of_the_addresses_gets_no_reserved_port() -> Result<()> {
+    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
+    let webhook = addresses.cluster.webhook(&["--addresses", "--balancer=auto"]).await?;
+    for name in ["web", "api"] {
+        let port = if name == "web" { 80 } else { 82 };
+        let object = service(name).load_balancer().port(port).build("default");
+        addresses.services().create(&PostParams::default(), &object).await?;
+        addresses.has(name, &["192.0.2.1", "192.0.2.2"]).await?;
+    }
+    let port = |port: u16| json!([{"port": port, "protocol": "TCP"}]);
+    addresses.change("web", json!({"metadata": {"managedFields": [{}]}})).await?;
+    addresses.change("web", json!({"spec": {"ports": port(22)}})).await?;
+    addresses.has("web", &[]).await?;
+    let text = "22/TCP on node-a, node-b: it is reserved";
+    addresses.cluster.has_event("AddressNotAssigned", "web", text).await?;
+    // One who claims that another client has written them.
+    let forged = json!([{
+        "manager": "other", "operation": "Update", "apiVersion": "v1", "subresource": "status",
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:status": {"f:loadBalancer": {"f:ingress": {}}}},
+    }]);
+    let change = json!({"metadata": {"managedFields": forged}, "spec": {"ports": port(22)}});
+    addresses.change("api", change).await?;
+    addresses.has("api", &[]).await?;
+    addresses.leases(&[]).await?;
+    webhook.stop().await
+}
+
+#[tokio::test]
+async fn a_service_that_is_replaced_while_admission_is_away_keeps_its_addresses() -> Result<()> {
+    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
+    let webhook = addresses.cluster.webhook(&["--addresses", "--balancer=none"]).await?;
+    let object = service("web").load_balancer().port(80);
+    let chosen = object.annotate(names::BALANCER, "node-ip").build("default");
+    addresses.services().create(&PostParams::default(), &chosen).await?;
+    addresses.has("web", &["192.0.2.1", "192.0.2.2"]).await?;
+    let leases: Api<Lease> = addresses.cluster.api(names::ADDRESS_NAMESPACE);
+    let lease = leases.get("192.0.2.1.tcp.80").await?;
+    addresses.cluster.unregister().await?;
+    addresses.change("web", json!({"metadata": {"annotations": null}})).await?;
+    eventually(SOON, "the leader records the decision again", || async {
+        let found = addresses.services().get("web").await?;
+        let decision = found.annotations().get(names::BALANCER_DECISION);
+        ensure!(decision.is_some_and(|decision| decision == "auto"), "{decision:?}");
+        Ok(())
+    })
+    .await?;
+    addresses.has("web", &["192.0.2.1", "192.0.2.2"]).await?;
+    ensure!(leases.get("192.0.2.1.tcp.80").await?.uid() == lease.uid(), "it was given up");
     webhook.stop().await
 }
 

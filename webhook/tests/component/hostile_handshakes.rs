@@ -36,7 +36,7 @@ async fn is_counted(server: &Server, cause: HandshakeFailure, count: u64) -> Res
     .await
 }
 
-async fn is_well(server: &Server) -> Result<()> {
+async fn still_serves(server: &Server) -> Result<()> {
     let mut connection = server.connect(&[b"http/1.1"]).await?;
     connection.write_all(&crate::server::request("POST /claims")).await?;
     let text = crate::drains::answer(&mut connection).await?;
@@ -60,7 +60,7 @@ async fn a_handshake_that_does_not_arrive_times_out() -> Result<()> {
     response(&server, b"").await?;
     response(&server, &hello(3)[..20]).await?;
     is_counted(&server, HandshakeFailure::Timeout, 2).await?;
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn what_is_not_tls_is_refused() -> Result<()> {
         response(&server, sent).await?;
     }
     is_counted(&server, HandshakeFailure::Protocol, 3).await?;
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn versions_before_1_2_are_refused_by_an_alert() -> Result<()> {
         assert_eq!(answer[5..], [2, 70], "{answer:?}");
     }
     is_counted(&server, HandshakeFailure::Protocol, 3).await?;
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn an_aborted_handshake_is_counted() -> Result<()> {
     stream.write_all(&hello(3)[..20]).await?;
     drop(stream);
     is_counted(&server, HandshakeFailure::Io, 1).await?;
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn a_client_that_expects_another_name_is_counted() -> Result<()> {
     let connecting = TlsConnector::from(Arc::new(server.client()?)).connect(name, stream).await;
     ensure!(connecting.is_err(), "the certificate is for another name");
     is_counted(&server, HandshakeFailure::Alert, 1).await?;
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -119,5 +119,5 @@ async fn a_connection_aborted_within_a_record_is_closed() -> Result<()> {
         server.metrics.serving.connections.get() == 0
     })
     .await?;
-    is_well(&server).await
+    still_serves(&server).await
 }

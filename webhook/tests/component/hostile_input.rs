@@ -14,7 +14,7 @@ async fn server() -> Result<Server> {
 }
 
 /// Sends a valid review and checks that it is answered.
-async fn is_well(server: &Server) -> Result<()> {
+async fn still_serves(server: &Server) -> Result<()> {
     let (status, body) =
         server.ask("POST /claims?timeout=2s", JSON, &review("PersistentVolumeClaim")).await?;
     ensure!(status == 200 && body.contains("\"allowed\":true"), "{status}: {body}");
@@ -44,7 +44,7 @@ async fn an_invalid_request_is_answered_with_the_reason() -> Result<()> {
         let (got, text) = server.ask(start, content_type, body).await?;
         ensure!(got == status && text.contains(says), "{start} {body:?}: {got} {text}");
     }
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() -> Resu
     let (status, _) = crate::http::parse(&rest(&mut connection).await?)?;
     ensure!(status == 413, "{status}");
 
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn the_largest_body_is_answered_and_one_byte_more_is_not() -> Result<()> {
         let (status, _) = crate::http::parse(&server.exchange(&sent).await?)?;
         ensure!(status == expected, "{length} bytes in a chunk: {status}");
     }
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn pipelined_requests_are_answered_in_order() -> Result<()> {
     let text = String::from_utf8_lossy(&rest(&mut connection).await?).into_owned();
     assert_eq!(text.matches("HTTP/1.1 200").count(), 2, "{text}");
     assert_eq!(text.matches("HTTP/1.1 400").count(), 1, "{text}");
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_body_that_does_not_arrive_times_out() -> Result<()> {
             crate::http::parse(&server.exchange(head(&start, JSON, 100).as_bytes()).await?)?;
         ensure!(status == 408 && text.contains("in time"), "{status}: {text}");
     }
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_header_that_does_not_arrive_times_out() -> Result<()> {
     for sent in [&b""[..], b"POST /cl", b"POST /claims HTTP/1.1\r\nHost: x\r\n"] {
         assert_eq!(server.exchange(sent).await?, b"", "{sent:?}");
     }
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn bytes_that_are_not_http_are_refused() -> Result<()> {
     let large = format!("POST /claims HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
     let answer = server.exchange(large.as_bytes()).await?;
     ensure!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn http_2_is_refused_by_protocol_and_by_preface() -> Result<()> {
     assert_eq!(both.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     let answer = server.exchange(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await?;
     ensure!(!answer.windows(3).any(|bytes| bytes == b"200"), "{answer:?}");
-    is_well(&server).await
+    still_serves(&server).await
 }
 
 #[tokio::test]

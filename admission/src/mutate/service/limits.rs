@@ -9,12 +9,12 @@ use fastrak_api::names;
 /// it.
 pub(super) fn remarked(request: &ServiceRequest<'_>, mode: Mode, verdict: Verdict) -> Verdict {
     let before = request.old.filter(|old| old.decision() == Some(Decision::Served(mode)));
-    let is_news = |lacks: &dyn Fn(&ServiceView) -> Option<String>| {
+    let if_new = |lacks: &dyn Fn(&ServiceView) -> Option<String>| {
         lacks(request.service).filter(|text| before.and_then(lacks).as_ref() != Some(text))
     };
     let remarks = [
-        is_news(&|service| service.unsupported(mode).and_then(|what| words(mode, what))),
-        is_news(&|service| locality(mode, service)),
+        if_new(&|service| service.unsupported(mode).and_then(|what| words(mode, what))),
+        if_new(&|service| locality(mode, service)),
     ];
     remarks.into_iter().flatten().fold(verdict, Verdict::remark)
 }

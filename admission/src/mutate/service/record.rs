@@ -49,7 +49,7 @@ impl Record {
     }
 
     /// Returns whether fastrak has written annotations of a mode.
-    pub(super) fn is_there(self) -> bool {
+    pub(super) fn exists(self) -> bool {
         self.withheld || self.now.or(self.before).is_some()
     }
 
@@ -85,7 +85,7 @@ impl Record {
     /// A Service that loses its record to a foreign address keeps the operator away. Without the
     /// annotations, an operator that runs without `-annotated-only` would build a tunnel again.
     pub(super) fn skipped(self, service: &ServiceView, reason: SkipReason) -> Vec<Edit> {
-        if reason == SkipReason::ForeignAddress && self.is_there() {
+        if reason == SkipReason::ForeignAddress && self.exists() {
             return annotations(Mode::None).collect();
         }
         self.removed(service)

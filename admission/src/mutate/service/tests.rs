@@ -173,7 +173,7 @@ fn a_skip_is_decided_again_when_its_reason_is_gone() {
 
 #[test]
 fn an_unsupported_mode_is_left_with_one_warning() {
-    for choice in ["node-ip", "ip-alias", "class", "class=", "nonsense", "", "a\u{7}b"] {
+    for choice in ["ip-alias", "class", "class=", "nonsense", "", "a\u{7}b"] {
         let object = annotated(&plain(), &[(BALANCER, choice)]);
         let verdict = create(&object);
         assert!(
@@ -183,6 +183,21 @@ fn an_unsupported_mode_is_left_with_one_warning() {
         let changed = after(&object, &verdict);
         assert_eq!(written(&changed), (None, None, Some("skipped:unsupported-mode")), "{choice}");
         is_silent(&update(&changed, &changed), Reason::UnsupportedMode);
+    }
+}
+
+#[test]
+fn a_mode_that_is_not_installed_is_left_with_one_warning_that_names_the_component() {
+    for choice in ["auto", "address-pool", "node-ip"] {
+        let object = annotated(&plain(), &[(BALANCER, choice)]);
+        let verdict = create(&object);
+        let text = format!(
+            "fastrak: left it unchanged: mode {choice} needs the component deploy/addresses"
+        );
+        assert_eq!(warned(&verdict), [text]);
+        let changed = after(&object, &verdict);
+        assert_eq!(written(&changed), (None, None, Some("skipped:unsupported-mode")), "{choice}");
+        is_silent(&update(&changed, &changed), Reason::ModeNotInstalled);
     }
 }
 
@@ -257,14 +272,19 @@ fn a_namespaces_default_comes_after_the_services_choice_and_before_the_flag() {
 
 #[test]
 fn a_namespaces_default_that_is_not_served_is_recorded_as_such_until_it_is() {
-    for choice in ["node-ip", "ip-alias", "class=", "rubbish", ""] {
+    for (choice, named, reason) in [
+        ("node-ip", "mode node-ip needs", Reason::ModeNotInstalled),
+        ("ip-alias", "\"ip-alias\"", Reason::UnsupportedMode),
+        ("class=", "\"class=\"", Reason::UnsupportedMode),
+        ("", "\"\"", Reason::UnsupportedMode),
+    ] {
         let verdict = decide_in(&of_namespace(choice), None, &plain());
         let changed = after(&plain(), &verdict);
         assert_eq!(written(&changed), (None, None, Some("skipped:unsupported-mode")), "{choice}");
         let texts = warned(&verdict);
-        assert!(texts.len() == 1 && texts[0].contains(&format!("{choice:?}")), "{texts:?}");
+        assert!(texts.len() == 1 && texts[0].contains(named), "{texts:?}");
         let again = decide_in(&of_namespace(choice), Some(&changed), &changed);
-        is_silent(&again, Reason::UnsupportedMode);
+        is_silent(&again, reason);
         let repaired = decide_in(&of_namespace("none"), Some(&changed), &changed);
         assert_eq!(written(&after(&changed, &repaired)), NONE);
     }
@@ -290,7 +310,8 @@ fn every_decision_has_a_warning() {
         (plain(), "fastrak: delegated it to inlets-operator"),
         (
             to_none.clone(),
-            "fastrak: left it without an address; to request one, set another fastrak.io/balancer",
+            "fastrak: left it without an address: its mode is none; to get one, change \
+             fastrak.io/balancer",
         ),
         (
             udp(),

@@ -31,7 +31,7 @@ fn every_change_and_every_skip_that_matters_has_a_warning() {
             two_nodes(),
             "left it without a node: volume.kubernetes.io/selected-node is not a node name; remove it",
         ),
-        (gone, two_nodes(), "left it on node gone, which does not exist"),
+        (gone, two_nodes(), "left it on node gone, which does not exist; remove selected-node"),
     ] {
         assert_eq!(warned(&create(&object, &snapshot)), [format!("fastrak: {text}")], "{object}");
     }

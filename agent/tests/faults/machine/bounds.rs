@@ -16,14 +16,14 @@ pub(super) fn may_change(verb: &str, path: &[OsString], places: &BTreeMap<PathBu
     }
     let rest: Vec<_> = rest.iter().map(|name| name.to_str().unwrap_or("?")).collect();
     match rest.as_slice() {
-        [] => verb == "permit",
-        [layout::STAGING | layout::TRASH | layout::GROUPS] => matches!(verb, "make" | "permit"),
+        [] => verb == "chmod",
+        [layout::STAGING | layout::TRASH | layout::GROUPS] => matches!(verb, "mkdir" | "chmod"),
         [layout::GROUPS, _] => matches!(verb, "create" | "unlink"),
         [layout::STAGING, ..] => true,
         [layout::TRASH, _volume, "owner.json.new"] => true,
-        [layout::TRASH, ..] => verb != "make" && verb != "create",
+        [layout::TRASH, ..] => verb != "mkdir" && verb != "create",
         [".fastrak-pool" | ".fastrak-holder"] => verb == "rename",
-        [PROBE | PROBED] => matches!(verb, "make" | "permit" | "rename" | "rmdir"),
+        [PROBE | PROBED] => matches!(verb, "mkdir" | "chmod" | "rename" | "rmdir"),
         [".fastrak-pool.new" | ".fastrak-holder.new"] => true,
         ["left", _] => verb == "rename",
         [_volume] => verb == "rename",

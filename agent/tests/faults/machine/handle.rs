@@ -88,12 +88,12 @@ impl Handle for SimulatedFile {
         Ok(self.machine.handle(ino))
     }
 
-    fn make(&self, name: &OsStr, mode: u32) -> Result<(), Errno> {
-        self.call(Call::Make, |state| {
+    fn mkdir(&self, name: &OsStr, mode: u32) -> Result<(), Errno> {
+        self.call(Call::Mkdir, |state| {
             if state.look_up(self.ino, name).is_ok() {
                 return Err(Errno::EXIST);
             }
-            state.guard("make", self.ino, Some(name));
+            state.guard("mkdir", self.ino, Some(name));
             let made = state.disk.make(self.ino, name, Node::Directory(BTreeMap::new()), mode);
             if name == layout::GROUPS {
                 state.disk.leave_to_transactions(made);
@@ -102,18 +102,18 @@ impl Handle for SimulatedFile {
         })
     }
 
-    fn permit(&self, mode: u32) -> Result<(), Errno> {
-        self.call(Call::Permit, |state| {
-            state.guard("permit", self.ino, None);
-            state.disk.permit(self.ino, mode);
+    fn chmod(&self, mode: u32) -> Result<(), Errno> {
+        self.call(Call::Chmod, |state| {
+            state.guard("chmod", self.ino, None);
+            state.disk.chmod(self.ino, mode);
             Ok(())
         })
     }
 
-    fn tag(&self, name: &str, value: &[u8]) -> Result<(), Errno> {
-        self.call(Call::Tag, |state| {
-            state.guard("tag", self.ino, None);
-            state.disk.tag(self.ino, name, value);
+    fn set_xattr(&self, name: &str, value: &[u8]) -> Result<(), Errno> {
+        self.call(Call::SetXattr, |state| {
+            state.guard("set_xattr", self.ino, None);
+            state.disk.set_xattr(self.ino, name, value);
             Ok(())
         })
     }
@@ -123,8 +123,8 @@ impl Handle for SimulatedFile {
     }
 
     fn set_flags(&self, _: IFlags) -> Result<(), Errno> {
-        self.call(Call::Permit, |state| {
-            state.guard("permit", self.ino, None);
+        self.call(Call::Chmod, |state| {
+            state.guard("chmod", self.ino, None);
             Ok(())
         })
     }
@@ -294,11 +294,11 @@ impl Handle for SimulatedFile {
     }
 
     fn make_subvolume(&self, name: &OsStr) -> Result<(), Errno> {
-        self.call(Call::Make, |state| {
+        self.call(Call::Mkdir, |state| {
             if state.look_up(self.ino, name).is_ok() {
                 return Err(Errno::EXIST);
             }
-            state.guard("make", self.ino, Some(name));
+            state.guard("mkdir", self.ino, Some(name));
             state.disk.make_subvolume(self.ino, name, 0o755);
             Ok(())
         })
@@ -345,7 +345,7 @@ impl Handle for SimulatedFile {
                 return Err(Errno::INVAL);
             }
             state.guard("limit", self.ino, None);
-            state.disk.tag(self.ino, LIMIT, &limits.bytes.unwrap_or(0).to_le_bytes());
+            state.disk.set_xattr(self.ino, LIMIT, &limits.bytes.unwrap_or(0).to_le_bytes());
             Ok(())
         })
     }
@@ -355,7 +355,7 @@ impl Handle for SimulatedFile {
             if let QuotaGroup::Project(number) = group {
                 return Ok(projects::usage(&state.disk, self.ino, number));
             }
-            let limit = state.disk.see(self.ino).tags.get(LIMIT);
+            let limit = state.disk.see(self.ino).xattrs.get(LIMIT);
             let limit = limit.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).expect("8 bytes"));
             Ok(Usage { limit: limit.map(u64::from_le_bytes), ..Usage::default() })
         })
@@ -368,7 +368,7 @@ impl Handle for SimulatedFile {
     }
 
     fn make_writable(&self) -> Result<(), Errno> {
-        self.call(Call::Permit, |state| match state.disk.is_subvolume(self.ino) {
+        self.call(Call::Chmod, |state| match state.disk.is_subvolume(self.ino) {
             // No subvolume is read-only in the simulation.
             true => Ok(()),
             false => Err(Errno::INVAL),

@@ -27,7 +27,7 @@ async fn an_agent_writes_only_the_size_of_its_nodes_claims() -> Result<()> {
         "conditions": [{ "$patch": "delete", "type": "ControllerResizeError" }],
     } });
     patch_status(&claims(&a), "own", growth).await.context("report that it has grown")?;
-    let (size, metadata) = ("only what the status of a claim says of its size", "metadata");
+    let (size, metadata) = ("only the size fields of a claim's status", "metadata");
     for (change, why) in [
         (json!({ "status": { "phase": "Lost" } }), size),
         (json!({ "status": { "accessModes": ["ReadWriteMany"] } }), size),

@@ -67,7 +67,7 @@ async fn the_webhook_deletes_only_tunnels_that_a_service_controls() -> Result<()
 
     tunnel(&admin, names::NAMESPACE, "web-tunnel", own).await?;
     let deleted = tunnels(&webhook, names::NAMESPACE).delete("web-tunnel", &params).await;
-    refused_for(deleted, "namespace of the system")?;
+    refused_for(deleted, "in system namespaces")?;
     let all = ListParams::default();
     has_no_right(tunnels(&webhook, "default").delete_collection(&params, &all).await)?;
     has_no_right(tunnels(&a, "default").delete("named", &params).await)

@@ -76,7 +76,7 @@ async fn a_stolen_token_of_the_webhook_writes_nothing_else() -> Result<()> {
     }
     let elsewhere: Api<Service> = Api::namespaced(webhook.clone(), names::NAMESPACE);
     let decision = annotation(names::BALANCER_DECISION);
-    refused_for(patch(&elsewhere, names::WEBHOOK, decision).await, "namespace of the system")
+    refused_for(patch(&elsewhere, names::WEBHOOK, decision).await, "in system namespaces")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,5 +85,5 @@ async fn the_webhook_creates_claims_by_dry_runs_only() -> Result<()> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(webhook, names::PROBE_NAMESPACE);
     let claim = objects::claim("probe").build(names::PROBE_NAMESPACE);
     claims.create(&dry_run(), &claim).await.context("the probe")?;
-    refused_for(claims.create(&PostParams::default(), &claim).await, "by dry runs only")
+    refused_for(claims.create(&PostParams::default(), &claim).await, "only as dry runs")
 }

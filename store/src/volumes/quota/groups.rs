@@ -55,7 +55,7 @@ impl Store {
     }
 
     fn try_sweep_groups(&self, pool: &OpenPool<'_>) -> Result<usize, HostError> {
-        let Some(directory) = pool.dir.open_if_there(layout::GROUPS)? else {
+        let Some(directory) = pool.dir.open_if_exists(layout::GROUPS)? else {
             return Ok(0);
         };
         let names = directory.names(usize::MAX)?;

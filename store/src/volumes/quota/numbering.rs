@@ -130,7 +130,7 @@ fn is_empty(pool: &OpenPool<'_>, number: u32) -> Result<bool, HostError> {
 }
 
 fn read_trash(pool: &OpenPool<'_>, numbers: &mut BTreeSet<u32>) -> Result<(), HostError> {
-    let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else { return Ok(()) };
+    let Some(trash) = pool.dir.open_if_exists(layout::TRASH)? else { return Ok(()) };
     for name in trash.names(usize::MAX)? {
         if let Some(id) = layout::volume(&name)
             // It may have been removed in the meantime.

@@ -36,7 +36,7 @@ pub(crate) enum Examined {
 /// Opens the trash of a pool. Marks volumes without retention for removal. A volume stays if its
 /// record is damaged or has another format.
 pub(crate) fn open(pool: &OpenPool<'_>, now: i64) -> Result<Option<Opened>, HostError> {
-    let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else { return Ok(None) };
+    let Some(trash) = pool.dir.open_if_exists(layout::TRASH)? else { return Ok(None) };
     let names = trash.names(usize::MAX)?;
     let (mut entries, mut unreadable) = (Vec::new(), 0);
     for id in names.iter().filter_map(|name| layout::volume(name)) {

@@ -43,7 +43,7 @@ fn evict(
 ) -> Result<Vec<Entry>, HostError> {
     let name = &pool.config.name;
     let (trash, entries) = match listings.take(name) {
-        Some(entries) => (pool.dir.open_if_there(layout::TRASH)?, entries),
+        Some(entries) => (pool.dir.open_if_exists(layout::TRASH)?, entries),
         None => contents::open(pool, now)?.map_or((None, Vec::new()), |opened| {
             let Opened { trash, entries, .. } = opened;
             (Some(trash), entries)

@@ -23,7 +23,7 @@ pub struct Entry {
 
 /// What happens to a volume in the trash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum TrashAction {
     /// It stays.
     Keep,
     /// Its retention has expired.
@@ -38,18 +38,20 @@ pub(crate) enum Fate {
 pub const MIN_AGE: u64 = 10 * 60;
 
 /// Decides for each of `entries`. The trash may hold `most` bytes; `None` means no limit.
-pub(crate) fn decide(entries: &[Entry], most: Option<u64>) -> Vec<Fate> {
-    let fate = |entry: &Entry| if entry.has_expired() { Fate::Expire } else { Fate::Keep };
-    let mut fates: Vec<_> = entries.iter().map(fate).collect();
+pub(crate) fn decide(entries: &[Entry], most: Option<u64>) -> Vec<TrashAction> {
+    let action = |entry: &Entry| {
+        if entry.has_expired() { TrashAction::Expire } else { TrashAction::Keep }
+    };
+    let mut actions: Vec<_> = entries.iter().map(action).collect();
     let stay = entries.iter().filter(|entry| !entry.has_expired());
     let held = stay.fold(0u64, |sum, entry| sum.saturating_add(entry.bytes));
     let excess = most.map_or(0, |most| held.saturating_sub(most));
     for at in evict(entries, excess, None) {
-        if let Some(fate) = fates.get_mut(at) {
-            *fate = Fate::Evict;
+        if let Some(action) = actions.get_mut(at) {
+            *action = TrashAction::Evict;
         }
     }
-    fates
+    actions
 }
 
 /// Returns the entries to evict so that a claim in namespace `requester` gets `bytes`. Returns none

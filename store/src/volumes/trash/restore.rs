@@ -169,10 +169,10 @@ fn in_place(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostErro
 }
 
 fn in_trash(pool: &OpenPool<'_>, id: &VolumeId) -> Result<SearchResult, HostError> {
-    let Some(trash) = pool.dir.open_if_there(layout::TRASH)? else {
+    let Some(trash) = pool.dir.open_if_exists(layout::TRASH)? else {
         return Ok(SearchResult::Absent);
     };
-    let Some(dir) = trash.open_if_there(id.as_str())? else {
+    let Some(dir) = trash.open_if_exists(id.as_str())? else {
         return Ok(SearchResult::Absent);
     };
     match identity::read(&dir, id)? {

@@ -7,7 +7,7 @@ use crate::host::HostError;
 use crate::pools::OpenPool;
 use crate::volumes::Store;
 use crate::volumes::trash::contents::{self, Opened, purge, warn};
-use crate::volumes::trash::plan::{self, Entry, Fate};
+use crate::volumes::trash::plan::{self, Entry, TrashAction};
 use fastrak_api::pool::PoolName;
 use std::sync::atomic::Ordering;
 
@@ -73,16 +73,16 @@ fn review(
     let Some(opened) = contents::open(pool, now)? else { return Ok((reviewed, Vec::new())) };
     let Opened { trash, entries, unreadable } = opened;
     reviewed.unreadable = unreadable;
-    let most = pool.config.terms.total(pool.statfs.total) / 100 * u64::from(percent);
-    let (fates, mut stay) = (plan::decide(&entries, Some(most)), Vec::new());
-    for (entry, fate) in entries.into_iter().zip(fates) {
-        match fate {
-            Fate::Keep => {
+    let most = pool.config.limits.total(pool.statfs.total) / 100 * u64::from(percent);
+    let (actions, mut stay) = (plan::decide(&entries, Some(most)), Vec::new());
+    for (entry, action) in entries.into_iter().zip(actions) {
+        match action {
+            TrashAction::Keep => {
                 reviewed.bytes = reviewed.bytes.saturating_add(entry.bytes);
                 stay.push(entry);
             }
-            Fate::Expire => reviewed.expired.extend(purge(&trash, entry)),
-            Fate::Evict => reviewed.evicted.extend(purge(&trash, entry)),
+            TrashAction::Expire => reviewed.expired.extend(purge(&trash, entry)),
+            TrashAction::Evict => reviewed.evicted.extend(purge(&trash, entry)),
         }
     }
     // Before any content is removed. This includes volumes that an earlier review has marked and

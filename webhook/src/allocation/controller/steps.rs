@@ -7,13 +7,30 @@ use fastrak_runtime::chain::Chain;
 use tokio::time::Instant;
 
 impl Run<'_> {
-    pub(super) fn start(&mut self, step: Step) {
-        let subject = step.subject();
-        let waits = self.backoff.due(&subject).is_some_and(|due| Instant::now() < due)
-            || self.may_be_published(&step);
-        if waits || self.requests.len() >= CONCURRENT_STEPS || !self.busy.insert(subject) {
-            return;
+    /// Replaces the waiting steps by those of a new plan. The plan does not know the results of the
+    /// requests that are being made, so a step that depends on one is left to the next plan.
+    pub(super) fn replace_waiting(&mut self, mut steps: Vec<Step>) {
+        let now = Instant::now();
+        steps.retain(|step| {
+            let subject = step.subject();
+            !self.busy.contains(&subject)
+                && self.backoff.due(&subject).is_none_or(|due| due <= now)
+                && !self.may_be_published(step)
+        });
+        self.waiting = steps.into();
+    }
+
+    /// Starts as many waiting steps as may be carried out concurrently.
+    pub(super) fn start_waiting(&mut self) {
+        while self.requests.len() < CONCURRENT_STEPS
+            && let Some(step) = self.waiting.pop_front()
+        {
+            self.start(step);
         }
+    }
+
+    fn start(&mut self, step: Step) {
+        self.busy.insert(step.subject());
         if let Step::Propose { address, owner, .. } = &step {
             self.pending.insert(*address, owner.uid.clone());
         }

@@ -9,6 +9,7 @@ use super::problem::AddressOf;
 use super::{MAX_REFUSED, Problem, View};
 use crate::allocation::lease::{AddressLease, Nodes};
 use crate::allocation::service::AddressService;
+use fastrak_admission::snapshot::agent::Agent;
 use fastrak_api::address_pool::{Labels, Pool};
 use fastrak_api::node::NodeName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,12 +29,12 @@ pub(super) struct Choice<'a> {
     refused: BTreeMap<(&'a str, bool), usize>,
     /// The Services that get an address in this plan, and may share it.
     sharing: Vec<(&'a AddressService, IpAddr)>,
-    /// The rest of each pool of a family; true is IPv4.
-    rest: BTreeMap<(&'a str, bool), Rest<'a>>,
+    /// The unchecked addresses of each pool of a family; true is IPv4.
+    unchecked: BTreeMap<(&'a str, bool), UncheckedAddresses<'a>>,
 }
 
 /// The addresses of a pool that have not been checked yet.
-type Rest<'a> = Peekable<Box<dyn Iterator<Item = IpAddr> + 'a>>;
+type UncheckedAddresses<'a> = Peekable<Box<dyn Iterator<Item = IpAddr> + 'a>>;
 
 impl<'a> Choice<'a> {
     pub(super) fn new(view: View<'a>) -> Self {
@@ -54,7 +55,7 @@ impl<'a> Choice<'a> {
             }
         }
         let taken = nodes.chain(known).copied().collect();
-        Self { view, taken, users, held, refused, sharing: Vec::new(), rest: BTreeMap::new() }
+        Self { view, taken, users, held, refused, sharing: Vec::new(), unchecked: BTreeMap::new() }
     }
 
     /// Returns an address that another Service gets in this plan, if this one can share it. A Service
@@ -69,8 +70,8 @@ impl<'a> Choice<'a> {
         own.all(|at| !self.is_free_for(*at, service)).then_some(address)
     }
 
-    /// Chooses an address of a family, and its nodes. Returns no nodes if its Lease is being created, or
-    /// that of another Service is being deleted.
+    /// Chooses an address of a family, and its nodes. Returns no nodes if its Lease is being created, that
+    /// of another Service is being deleted, or the speakers are starting.
     pub(super) fn address(
         &mut self,
         service: &'a AddressService,
@@ -99,7 +100,7 @@ impl<'a> Choice<'a> {
             Some(&address) => {
                 let pool = self.requested(service, address)?;
                 let nodes = pool.map(|pool| self.nodes_of(service, pool)).transpose()?;
-                (address, nodes)
+                (address, nodes.flatten())
             }
             None => self.any(service, is_ipv4)?,
         };
@@ -107,10 +108,18 @@ impl<'a> Choice<'a> {
         Ok((address, nodes))
     }
 
-    fn nodes_of(&mut self, service: &AddressService, pool: &Pool) -> Result<Nodes, Problem> {
+    /// Returns no nodes while the speaker of one that could answer is starting.
+    fn nodes_of(
+        &mut self,
+        service: &AddressService,
+        pool: &Pool,
+    ) -> Result<Option<Nodes>, Problem> {
         let local = self.view.local_nodes(service).unwrap_or_default();
         let nodes = self.nodes(Some(pool), None, &local);
-        nodes.ok_or_else(|| Problem::NoSpeaker { pool: pool.name.clone() })
+        if nodes.is_none() && self.pool_nodes(Some(pool), &Agent::Starting).is_empty() {
+            return Err(Problem::NoSpeaker { pool: pool.name.clone() });
+        }
+        Ok(nodes)
     }
 
     /// Returns whether only this Service, and those that can share with it, have or get the address.
@@ -163,14 +172,14 @@ impl<'a> Choice<'a> {
             && self.is_free_for(address, service)
             && let Some(pool) = pools.iter().find(|pool| pool.contains(address))
         {
-            return Ok((address, Some(self.nodes_of(service, pool)?)));
+            return Ok((address, self.nodes_of(service, pool)?));
         }
         pools.retain(|pool| pool.auto_assign && pool.addresses(is_ipv4).next().is_some());
         let mut without_speaker = None;
         for pool in &pools {
             let Some(address) = self.next_free(pool, is_ipv4) else { continue };
             match self.nodes_of(service, pool) {
-                Ok(nodes) => return Ok((address, Some(nodes))),
+                Ok(nodes) => return Ok((address, nodes)),
                 Err(problem) => without_speaker = Some(problem),
             }
         }
@@ -198,10 +207,10 @@ impl<'a> Choice<'a> {
             let all: Box<dyn Iterator<Item = IpAddr> + 'a> = Box::new(pool.addresses(is_ipv4));
             all.peekable()
         };
-        let rest = self.rest.entry((&pool.name, is_ipv4)).or_insert_with(all);
+        let unchecked = self.unchecked.entry((&pool.name, is_ipv4)).or_insert_with(all);
         let is_used = |at: &IpAddr| self.taken.contains(at) || self.users.contains_key(at);
-        while rest.next_if(is_used).is_some() {}
-        rest.peek().copied()
+        while unchecked.next_if(is_used).is_some() {}
+        unchecked.peek().copied()
     }
 
     /// Returns the usable pools of the Service's namespace.
@@ -221,7 +230,7 @@ impl<'a> Choice<'a> {
 
     fn unusable(&self) -> Option<String> {
         self.view.pools.iter().find_map(|(name, pool)| {
-            let problem = pool.as_ref().err()?;
+            let problem = &pool.as_ref().err()?.problem;
             Some(format!("AddressPool {name} cannot be used: {problem}"))
         })
     }

@@ -5,10 +5,11 @@ mod offer;
 use self::offer::Offer;
 use super::choice::balancing_nodes;
 use super::problem::{Cause, Problem};
-use super::{Given, Step, View};
+use super::{ServicePlan, Step, View};
 use crate::allocation::frontend_lease::FrontendLease;
-use crate::allocation::service::{AddressService, Key};
+use crate::allocation::service::{AddressService, Key, MAX_PORTS};
 use fastrak_admission::snapshot::NodeInfo;
+use fastrak_api::address_range::is_possible;
 use fastrak_api::assignment::State;
 use fastrak_api::balancer::Protocol;
 use fastrak_api::frontend::Frontend;
@@ -33,6 +34,8 @@ pub(super) struct Frontends<'a> {
     owners: BTreeSet<&'a str>,
     /// The addresses of nodes.
     addresses: BTreeSet<IpAddr>,
+    /// Those that several nodes claim to have.
+    ambiguous: BTreeSet<IpAddr>,
 }
 
 impl<'a> Frontends<'a> {
@@ -41,8 +44,12 @@ impl<'a> Frontends<'a> {
             let of_pod = move |(protocol, port): &_| ((&pod.node, *protocol, *port), key);
             pod.ports.iter().map(of_pod)
         });
-        let addresses = view.nodes.values().flat_map(|info| &info.internal_addresses);
-        let addresses: BTreeSet<IpAddr> = addresses.copied().collect();
+        let (mut addresses, mut ambiguous) = (BTreeSet::new(), BTreeSet::new());
+        for info in view.nodes.values() {
+            let own: BTreeSet<IpAddr> = info.internal_addresses.iter().copied().collect();
+            ambiguous.extend(addresses.intersection(&own).copied().collect::<Vec<_>>());
+            addresses.extend(own);
+        }
         // kube-proxy forwards these even if their Leases are lost or not created yet.
         let forwarded = view.services.values().flat_map(|service| {
             let published = service.published.iter().filter(|at| addresses.contains(at));
@@ -63,6 +70,7 @@ impl<'a> Frontends<'a> {
             needed: BTreeSet::new(),
             owners: held.map(|lease| lease.owner.uid.as_str()).collect(),
             addresses,
+            ambiguous,
         }
     }
 
@@ -73,9 +81,12 @@ impl<'a> Frontends<'a> {
     }
 
     /// Plans the addresses of a Service.
-    pub(super) fn serve(&mut self, service: &'a AddressService) -> Given {
+    pub(super) fn serve(&mut self, service: &'a AddressService) -> ServicePlan {
         if let Err(text) = &service.requested {
             return self.unchanged(service, Some(Problem::NotAnAddress(text.clone())));
+        }
+        if service.ports.len() > MAX_PORTS {
+            return ServicePlan { problems: vec![Problem::ManyPorts], ..ServicePlan::default() };
         }
         if self.view.host_ports.is_none() {
             return self.unchanged_on_nodes(service, None);
@@ -83,38 +94,38 @@ impl<'a> Frontends<'a> {
         let local = self.view.local_nodes(service);
         if local.as_ref().is_some_and(BTreeSet::is_empty) {
             let is_old = self.view.has_passed(POD_START, service.created);
-            let is_news = is_old && service.published.is_empty();
-            return self.unchanged_on_nodes(service, is_news.then_some(Problem::NoReadyPod));
+            let should_report = is_old && service.published.is_empty();
+            return self.unchanged_on_nodes(service, should_report.then_some(Problem::NoReadyPod));
         }
-        let mut given = Given::default();
+        let mut planned = ServicePlan::default();
         let published = |address: &IpAddr| service.published.contains(address);
         let (mut unready, mut causes) = (Vec::new(), Vec::new());
         let candidates = self.candidates(service, local.as_ref());
         let is_candidate = |at: &IpAddr| candidates.iter().any(|(_, _, candidate)| candidate == at);
         for &(node, info, address) in &candidates {
             match self.offer(service, node, address) {
-                Offer::Accepted if info.is_ready => given.addresses.push(address),
+                Offer::Accepted if info.is_ready => planned.addresses.push(address),
                 Offer::Accepted => unready.push(address),
-                Offer::Checking => given.waits = true,
+                Offer::Checking => planned.is_pending = true,
                 Offer::Incomplete(frontends) => {
-                    given.waits = true;
-                    given.addresses.extend(Some(address).filter(published));
+                    planned.is_pending = true;
+                    planned.addresses.extend(Some(address).filter(published));
                     let propose = |frontend| self.proposal(service, node, frontend);
-                    given.steps.extend(frontends.into_iter().map(propose));
+                    planned.steps.extend(frontends.into_iter().map(propose));
                 }
                 Offer::Refused(frontend, cause) => causes.push((frontend, node.clone(), cause)),
             }
         }
         // No node is Ready: the API server may know no better.
-        if given.addresses.is_empty() {
-            given.addresses.extend(unready.into_iter().filter(published));
+        if planned.addresses.is_empty() {
+            planned.addresses.extend(unready.into_iter().filter(published));
         }
         // The pods have moved to a node that has not accepted the ports yet.
-        if local.is_some() && given.waits && given.addresses.is_empty() {
-            given.addresses = self.on_nodes(service).filter(|at| !is_candidate(at)).collect();
+        if local.is_some() && planned.is_pending && planned.addresses.is_empty() {
+            planned.addresses = self.on_nodes(service).filter(|at| !is_candidate(at)).collect();
         }
-        given.problems.extend(self.problem(service, &given, causes));
-        given
+        planned.problems.extend(self.problem(service, &planned, causes));
+        planned
     }
 
     /// Keeps what a Service has.
@@ -122,17 +133,27 @@ impl<'a> Frontends<'a> {
         &mut self,
         service: &AddressService,
         problem: Option<Problem>,
-    ) -> Given {
+    ) -> ServicePlan {
         let owned = self.view.frontends.iter().filter(|(_, lease)| lease.owner.uid == service.uid);
         let owned = owned.map(|(frontend, _)| *frontend);
         self.needed.extend(owned.filter(|frontend| asks_for(service, *frontend)));
         let addresses = service.published.clone();
-        Given { addresses, problems: problem.into_iter().collect(), waits: true, steps: Vec::new() }
+        ServicePlan {
+            addresses,
+            problems: problem.into_iter().collect(),
+            is_pending: true,
+            steps: Vec::new(),
+        }
     }
 
     /// Keeps the addresses of nodes that a Service has.
-    fn unchanged_on_nodes(&mut self, service: &AddressService, problem: Option<Problem>) -> Given {
-        Given { addresses: self.on_nodes(service).collect(), ..self.unchanged(service, problem) }
+    fn unchanged_on_nodes(
+        &mut self,
+        service: &AddressService,
+        problem: Option<Problem>,
+    ) -> ServicePlan {
+        let addresses = self.on_nodes(service).collect();
+        ServicePlan { addresses, ..self.unchanged(service, problem) }
     }
 
     /// Returns the addresses in the status of the Service that are those of nodes.
@@ -143,17 +164,17 @@ impl<'a> Frontends<'a> {
     fn problem(
         &self,
         service: &AddressService,
-        given: &Given,
+        planned: &ServicePlan,
         causes: Vec<(Frontend, NodeName, Cause)>,
     ) -> Option<Problem> {
-        let has_none = given.addresses.is_empty() && !given.waits;
+        let has_none = planned.addresses.is_empty() && !planned.is_pending;
         if causes.is_empty() {
             let requested = service.requested.clone().unwrap_or_default();
             let is_local = service.is_local;
             return has_none.then_some(Problem::NoNode { requested, is_local });
         }
-        let is_news = has_none || causes.iter().any(|(_, _, cause)| cause.is_conflict());
-        is_news.then_some(Problem::PortsInUse { causes, is_blocking: has_none })
+        let should_report = has_none || causes.iter().any(|(_, _, cause)| cause.is_conflict());
+        should_report.then_some(Problem::PortsInUse { causes, is_blocking: has_none })
     }
 
     fn proposal(&self, service: &AddressService, node: &NodeName, frontend: Frontend) -> Step {
@@ -176,11 +197,13 @@ impl<'a> Frontends<'a> {
         if service.ports.is_empty() {
             return candidates;
         }
+        let is_usable = |address: IpAddr| {
+            service.allows(address) && is_possible(address) && !self.ambiguous.contains(&address)
+        };
         for &is_ipv4 in &service.families {
             for (node, info) in &nodes {
                 let mut addresses = info.internal_addresses.iter();
-                let address =
-                    addresses.find(|one| one.is_ipv4() == is_ipv4 && service.allows(**one));
+                let address = addresses.find(|one| one.is_ipv4() == is_ipv4 && is_usable(**one));
                 candidates.extend(address.map(|address| (*node, *info, *address)));
             }
         }

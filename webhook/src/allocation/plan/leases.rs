@@ -1,14 +1,14 @@
 //! Which Leases of addresses Services keep, and which can be deleted.
 
 use super::problem::AddressOf;
-use super::{Held, Problem, QUARANTINE, View};
+use super::{LeasesByService, Problem, QUARANTINE, View};
 use crate::allocation::lease::AddressLease;
 use crate::allocation::service::AddressService;
 use fastrak_api::assignment::{Assignment, State};
 
 /// Returns the Lease of each family that each Service keeps.
-pub(super) fn held(view: View<'_>) -> Held<'_> {
-    let mut held = Held::new();
+pub(super) fn held(view: View<'_>) -> LeasesByService<'_> {
+    let mut held = LeasesByService::new();
     for lease in view.leases.values() {
         let Some(service) =
             view.owner(&lease.owner).filter(|service| service.keeps(lease.address()))

@@ -6,6 +6,7 @@ pub(in crate::allocation) use self::cause::Cause;
 
 use self::cause::describe;
 use crate::allocation::lease::AddressLease;
+use crate::allocation::service::MAX_PORTS;
 use fastrak_api::frontend::Frontend;
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -26,8 +27,8 @@ pub(in crate::allocation) enum Problem {
     Conflict { address: IpAddr, mac: String, of: AddressOf },
     /// Devices outside of the cluster answer for several addresses of the pools.
     ManyConflicts,
-    /// No pool assigns addresses of the family to the namespace by itself. The text names a pool that
-    /// cannot be used, and why.
+    /// No pool assigns addresses of the family automatically to the namespace. The text names a pool
+    /// that cannot be used, and why.
     NoPool { is_ipv4: bool, namespace: String, unusable: Option<String> },
     /// All addresses of these pools are assigned.
     Exhausted { is_ipv4: bool, pools: Vec<String> },
@@ -39,6 +40,8 @@ pub(in crate::allocation) enum Problem {
     WithoutPod { address: IpAddr, node: NodeName },
     /// Only nodes that run pods of the Service can serve it, and none is ready.
     NoReadyPod,
+    /// The Service has too many ports for the addresses of nodes.
+    ManyPorts,
     /// No node has an address of the families of the Service, or the requested ones.
     NoNode { requested: Vec<IpAddr>, is_local: bool },
     /// These nodes cannot serve these ports. Not blocking: other nodes serve the Service.
@@ -92,6 +95,7 @@ impl Problem {
             | Self::NoSpeaker { .. }
             | Self::NotAccepted { is_published: false, .. }
             | Self::NoReadyPod
+            | Self::ManyPorts
             | Self::NoNode { .. }
             | Self::PortsInUse { is_blocking: true, .. } => EventReason::AddressNotAssigned,
         }
@@ -125,7 +129,8 @@ impl fmt::Display for Problem {
                 let remedy = "create one, or see spec.autoAssign and spec.namespaceSelector";
                 write!(
                     f,
-                    "no AddressPool assigns {} addresses to namespace {namespace} by itself; {}",
+                    "no AddressPool assigns {} addresses automatically to namespace {namespace}; \
+                     {}",
                     family(*is_ipv4),
                     unusable.as_deref().unwrap_or(remedy)
                 )
@@ -150,6 +155,12 @@ impl fmt::Display for Problem {
             ),
             Self::WithoutPod { address, node } => without_pod(f, *address, node),
             Self::NoReadyPod => f.write_str(NO_READY_POD),
+            Self::ManyPorts => write!(
+                f,
+                "a Service with more than {MAX_PORTS} ports gets no addresses of nodes; divide it, or set \
+                 annotation {}: address-pool",
+                names::BALANCER
+            ),
             Self::NoNode { requested, is_local } => no_node(f, requested, *is_local),
             Self::PortsInUse { causes, is_blocking } => ports_in_use(f, causes, *is_blocking),
         }

@@ -4,9 +4,9 @@
 //! The Lease of an address names one Service. The others follow from their keys, so nothing else is
 //! stored. When that Service no longer keeps the address, the Lease passes to the oldest other one.
 
-use super::{Held, Step, View};
+use super::{LeasesByService, Step, View};
 use crate::allocation::lease::AddressLease;
-use crate::allocation::service::AddressService;
+use crate::allocation::service::{AddressService, MAX_PORTS};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ impl<'a> Users<'a> {
     pub(super) fn share(
         view: View<'a>,
         services: &[&'a AddressService],
-        held: &mut Held<'a>,
+        held: &mut LeasesByService<'a>,
     ) -> Self {
         let mut this = Self(BTreeMap::new());
         for (&(uid, _), lease) in &*held {
@@ -93,6 +93,7 @@ impl AddressService {
     /// Returns whether two Services can have the same address.
     pub(super) fn shares_with(&self, other: &Self) -> bool {
         self.shared.is_some()
+            && self.ports.len().max(other.ports.len()) <= MAX_PORTS
             && (&self.shared, &self.key.0) == (&other.shared, &other.key.0)
             && !(self.is_local || other.is_local)
             && self.ports.iter().all(|port| !other.ports.contains(port))

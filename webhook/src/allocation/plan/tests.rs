@@ -48,6 +48,11 @@ impl AddressService {
     fn publish(&mut self, addresses: &[IpAddr]) {
         (self.published, self.shown) = (addresses.to_vec(), addresses.to_vec());
     }
+
+    /// Removes the record of who wrote the addresses.
+    fn lose_record(&mut self) {
+        (self.published, self.is_foreign) = (vec![], true);
+    }
 }
 
 impl Cluster {
@@ -75,7 +80,8 @@ impl Cluster {
             uid: format!("uid-{name}"),
             version: 1,
             created: None,
-            mode: Some(Mode::AddressPool),
+            decided: Some(Mode::AddressPool),
+            is_foreign: false,
             ports: vec![(Protocol::Tcp, 80)],
             is_local: false,
             families: vec![true],
@@ -200,7 +206,7 @@ impl Cluster {
                 self.frontend(&frontend.lease_name(), &owner.key.1, node.as_str(), State::Accepted);
             }
             Step::ReleaseFrontend { lease } => drop(self.frontends.remove(&lease.frontend())),
-            Step::Publish { owner, addresses } => {
+            Step::Publish { owner, version: _, addresses } => {
                 self.services.get_mut(&owner.key).unwrap().publish(&addresses);
             }
         }
@@ -240,7 +246,7 @@ fn shown(step: &Step) -> String {
             format!("propose {frontend} for {} to {node} as {state}", owner.key.1)
         }
         Step::ReleaseFrontend { lease } => format!("release {}", lease.frontend()),
-        Step::Publish { owner, addresses } => {
+        Step::Publish { owner, version: _, addresses } => {
             format!("publish {addresses:?} of {}", owner.key.1)
         }
     }

@@ -21,7 +21,7 @@ fn bound(class: Option<&str>, annotations: &[(&str, &str)], labels: &[(&str, &st
 }
 
 fn view(object: &Value) -> Claim {
-    Claim::read(&serde_json::from_value(object.clone()).unwrap()).unwrap()
+    Claim::parse(&object.to_string()).unwrap()
 }
 
 /// The volume of that claim, on node a.

@@ -15,7 +15,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 fn view(object: &Value) -> Claim {
-    Claim::read(&serde_json::from_value(object.clone()).unwrap()).unwrap()
+    Claim::parse(&object.to_string()).unwrap()
 }
 
 /// The object after a repair.

@@ -27,7 +27,7 @@ fn data(certs: &CertBundle) -> Data {
     data.filter_map(|(key, text)| Some((key.to_owned(), text?.into_bytes()))).collect()
 }
 
-fn summary(certs: &CertBundle) -> Held {
+fn summary(certs: &CertBundle) -> StoredCerts {
     certs.summary(&spec().names)
 }
 
@@ -83,11 +83,11 @@ fn the_bundle_has_the_current_the_next_and_the_previous_cas() {
     assert_eq!(summary(&introduced).leaf.unwrap().issuer, one.id, "the current CA still issues");
 
     let promoted = changed(introduced, &Change::Promote, start() + Duration::HOUR);
-    let held = summary(&promoted);
+    let stored = summary(&promoted);
     assert_eq!(ids(&promoted.bundle()), [two.id, one.id]);
-    assert_eq!((held.current, held.next, held.old.as_slice()), (two, None, &[one][..]));
-    assert_eq!(held.leaf.unwrap().issuer, two.id);
-    assert_eq!(held.retire_at, Some(leaf_end + spec().lifetimes.grace()));
+    assert_eq!((stored.current, stored.next, stored.old.as_slice()), (two, None, &[one][..]));
+    assert_eq!(stored.leaf.unwrap().issuer, two.id);
+    assert_eq!(stored.retire_at, Some(leaf_end + spec().lifetimes.grace()));
 }
 
 #[test]
@@ -98,9 +98,9 @@ fn recreated_content_keeps_the_given_cas() {
     let (one, two) = (summary(&one).current, summary(&two).current);
     let change = Change::Recreate { keep: vec![one.id], why: "test".to_owned() };
     let new = CertBundle::changed(None, &change, &found, &spec().at(start())).unwrap();
-    let held = summary(&new);
-    assert_eq!((held.old.as_slice(), held.inherits), (&[one][..], true));
-    assert_eq!(held.retire_at, Some(spec().lifetimes.retire_adopted(start())));
+    let stored = summary(&new);
+    assert_eq!((stored.old.as_slice(), stored.inherits), (&[one][..], true));
+    assert_eq!(stored.retire_at, Some(spec().lifetimes.retire_adopted(start())));
 
     let change = Change::Adopt(vec![two.id]);
     let more = CertBundle::changed(Some(new), &change, &found, &spec().at(start())).unwrap();
@@ -160,11 +160,11 @@ fn an_invalid_leaf_or_next_ca_does_not_invalidate_the_rest() {
     ] {
         let mut data = whole.clone();
         put(&mut data, key, text);
-        let held = summary(&CertBundle::read(&data).unwrap());
-        assert_eq!(held.next.is_none(), key == names::SECRET_NEXT_KEY);
+        let stored = summary(&CertBundle::read(&data).unwrap());
+        assert_eq!(stored.next.is_none(), key == names::SECRET_NEXT_KEY);
         let inherits = key != names::SECRET_INHERITS;
-        assert_eq!((held.retire_at, held.inherits), (None, inherits), "{key} {text}");
-        assert_eq!(held.trusted().count(), 2, "published CAs stay trusted");
+        assert_eq!((stored.retire_at, stored.inherits), (None, inherits), "{key} {text}");
+        assert_eq!(stored.trusted().count(), 2, "published CAs stay trusted");
     }
 }
 

@@ -43,7 +43,7 @@ enum Op {
 #[derive(Clone, Debug)]
 enum Content {
     Garbage,
-    Held(Box<Held>),
+    Certs(Box<StoredCerts>),
 }
 
 type Versioned = (u64, Content);
@@ -192,18 +192,18 @@ impl World {
         let stored = match &self.secret {
             None => Stored::Absent,
             Some((_, Content::Garbage)) => Stored::Unusable("garbage".to_owned()),
-            Some((_, Content::Held(held))) => Stored::Usable(held.clone()),
+            Some((_, Content::Certs(certs))) => Stored::Usable(certs.clone()),
         };
         let mut view = View { published, stored, served: self.replicas[at].served };
-        if let Stored::Usable(held) = &view.stored {
-            view.published.exact = held.trusted().eq(&configuration.bundle);
+        if let Stored::Usable(certs) = &view.stored {
+            view.published.exact = certs.trusted().eq(&configuration.bundle);
         }
         let step = plan(&view, &LIFETIMES, self.local(at));
         if step == Step::Serve {
             let served = view.served.as_ref();
             let usable = served.is_some_and(|s| is_usable(s, &view.published, self.local(at)));
             let leaf = match &view.stored {
-                Stored::Usable(held) => held.leaf.unwrap(),
+                Stored::Usable(certs) => certs.leaf.unwrap(),
                 Stored::Absent | Stored::Unusable(_) => panic!("there is nothing to serve"),
             };
             let same = served.is_some_and(|served| served.issuer == leaf.issuer);
@@ -221,24 +221,24 @@ impl World {
         secret: Option<&Versioned>,
     ) {
         let version = |secret: Option<&Versioned>| secret.map(|(version, _)| *version);
-        let held = match secret {
-            Some((_, Content::Held(held))) => Some(Held::clone(held)),
+        let certs = match secret {
+            Some((_, Content::Certs(certs))) => Some(StoredCerts::clone(certs)),
             Some((_, Content::Garbage)) | None => None,
         };
         match step {
             Step::Rest(_) => {}
-            Step::Serve => self.replicas[at].served = held.unwrap().leaf.ok(),
+            Step::Serve => self.replicas[at].served = certs.unwrap().leaf.ok(),
             Step::Publish => {
                 if self.configuration.version == configuration.version {
-                    let bundle = held.unwrap().trusted().copied().collect();
+                    let bundle = certs.unwrap().trusted().copied().collect();
                     self.register(bundle, true);
                 }
             }
             Step::Change(change) => {
                 if version(self.secret.as_ref()) == version(secret) {
                     let now = self.local(at);
-                    let held = self.change(change, held, &configuration.bundle, now);
-                    self.secret = Some((self.number(), Content::Held(Box::new(held))));
+                    let certs = self.change(change, certs, &configuration.bundle, now);
+                    self.secret = Some((self.number(), Content::Certs(Box::new(certs))));
                 }
             }
         }
@@ -247,10 +247,10 @@ impl World {
     fn change(
         &mut self,
         change: Change,
-        held: Option<Held>,
+        certs: Option<StoredCerts>,
         found: &[CaInfo],
         now: OffsetDateTime,
-    ) -> Held {
+    ) -> StoredCerts {
         let pick = |ids: &[Id]| {
             let picked = ids.iter().filter_map(|id| found.iter().find(|a| a.id == *id));
             picked.copied().collect::<Vec<_>>()
@@ -260,30 +260,30 @@ impl World {
             let old = pick(keep);
             let retire_at = (!old.is_empty()).then(|| LIFETIMES.retire_adopted(now));
             let leaf = self.leaf(current, now);
-            return Held { current, next: None, old, leaf, retire_at, inherits: true };
+            return StoredCerts { current, next: None, old, leaf, retire_at, inherits: true };
         }
-        let mut held = held.unwrap();
+        let mut certs = certs.unwrap();
         match change {
             Change::Recreate { .. } => unreachable!(),
             Change::Adopt(ids) => {
-                held.old.extend(pick(&ids));
-                held.retire_at = held.retire_at.max(Some(LIFETIMES.retire_adopted(now)));
+                certs.old.extend(pick(&ids));
+                certs.retire_at = certs.retire_at.max(Some(LIFETIMES.retire_adopted(now)));
             }
-            Change::Confirm => held.inherits = false,
-            Change::IssueLeaf(_) => held.leaf = self.leaf(held.current, now),
-            Change::Introduce => held.next = Some(self.ca(now, LIFETIMES.ca)),
+            Change::Confirm => certs.inherits = false,
+            Change::IssueLeaf(_) => certs.leaf = self.leaf(certs.current, now),
+            Change::Introduce => certs.next = Some(self.ca(now, LIFETIMES.ca)),
             Change::Promote => {
-                held.retire_at = held.retire_at.max(Some(LIFETIMES.retire_promoted(&held)));
-                let next = held.next.take().unwrap();
-                held.old.insert(0, std::mem::replace(&mut held.current, next));
-                held.leaf = self.leaf(next, now);
+                certs.retire_at = certs.retire_at.max(Some(LIFETIMES.retire_promoted(&certs)));
+                let next = certs.next.take().unwrap();
+                certs.old.insert(0, std::mem::replace(&mut certs.current, next));
+                certs.leaf = self.leaf(next, now);
             }
             Change::Retire(ids) => {
-                held.old.retain(|old| !ids.contains(&old.id));
-                held.retire_at = held.retire_at.filter(|_| !held.old.is_empty());
+                certs.old.retain(|old| !ids.contains(&old.id));
+                certs.retire_at = certs.retire_at.filter(|_| !certs.old.is_empty());
             }
         }
-        held
+        certs
     }
 
     fn apply(&mut self, op: &Op) {
@@ -304,27 +304,27 @@ impl World {
             }
             Op::Delete => self.secret = None,
             Op::SpoilCa => self.spoil(|_| true),
-            Op::SpoilLeaf => self.spoil(|held| {
-                held.leaf = Err("malformed");
+            Op::SpoilLeaf => self.spoil(|certs| {
+                certs.leaf = Err("malformed");
                 false
             }),
-            Op::SpoilNext => self.spoil(|held| {
-                held.old.extend(held.next.take());
+            Op::SpoilNext => self.spoil(|certs| {
+                certs.old.extend(certs.next.take());
                 false
             }),
-            Op::SpoilTime => self.spoil(|held| {
-                held.retire_at = None;
+            Op::SpoilTime => self.spoil(|certs| {
+                certs.retire_at = None;
                 false
             }),
         }
     }
 
-    fn spoil(&mut self, how: impl Fn(&mut Held) -> bool) {
+    fn spoil(&mut self, how: impl Fn(&mut StoredCerts) -> bool) {
         let version = self.number();
         if let Some((at, content)) = &mut self.secret {
             let garbage = match content {
                 Content::Garbage => true,
-                Content::Held(held) => how(held),
+                Content::Certs(certs) => how(certs),
             };
             *at = version;
             if garbage {
@@ -359,24 +359,24 @@ impl World {
     }
 
     fn unsettled(&self) -> Option<String> {
-        let Some((_, Content::Held(held))) = &self.secret else {
+        let Some((_, Content::Certs(certs))) = &self.secret else {
             return Some("no Secret".to_owned());
         };
         let trusts = |id| self.configuration.bundle.iter().any(|a| a.id == id);
-        let leaf = held.leaf.ok()?;
+        let leaf = certs.leaf.ok()?;
         let fresh = |validity: Validity| validity.verdict(self.now) == Verdict::Fresh;
         let served = |replica: &Replica| replica.served.is_some_and(|s| s.id == leaf.id);
         for (what, holds) in [
-            ("exact", held.trusted().eq(&self.configuration.bundle)),
-            ("no next", held.next.is_none()),
-            ("confirmed", !held.inherits),
-            ("CA fresh", fresh(held.current.validity)),
+            ("exact", certs.trusted().eq(&self.configuration.bundle)),
+            ("no next", certs.next.is_none()),
+            ("confirmed", !certs.inherits),
+            ("CA fresh", fresh(certs.current.validity)),
             ("leaf fresh", fresh(leaf.validity)),
             ("trusted", trusts(leaf.issuer)),
             ("served by all", self.replicas.iter().all(served)),
         ] {
             if !holds {
-                return Some(format!("not {what}: {held:?}, {:?}", self.replicas));
+                return Some(format!("not {what}: {certs:?}, {:?}", self.replicas));
             }
         }
         None
@@ -511,14 +511,14 @@ fn a_replica_that_was_paused_for_the_lifetime_of_its_leaf_stays_trusted() {
 fn a_plan_that_does_not_wait_is_detected() {
     let mut world = World::new();
     settle(&mut world, 60).unwrap();
-    let Some((_, Content::Held(held))) = world.secret.clone() else { panic!("no Secret") };
+    let Some((_, Content::Certs(certs))) = world.secret.clone() else { panic!("no Secret") };
     let next = world.ca(world.now, LIFETIMES.ca);
     let leaf = world.leaf(next, world.now).unwrap();
     // Served before it is published.
     world.replicas[0].served = Some(leaf);
     world.check().unwrap_err();
     // Published, and served at once.
-    world.register(vec![held.current, next], true);
+    world.register(vec![certs.current, next], true);
     world.replicas[0].rushed = false;
     world.now += Time::SECOND;
     world.disturbed = world.now - Time::SECOND;

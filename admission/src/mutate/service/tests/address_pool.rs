@@ -84,7 +84,7 @@ fn its_address_is_no_foreign_address() {
 #[test]
 fn without_the_component_neither_its_name_its_record_nor_its_class_counts() {
     let chosen = annotated(&plain(), &[(BALANCER, "address-pool")]);
-    assert_eq!(create(&chosen).reason, Reason::UnsupportedMode);
+    assert_eq!(create(&chosen).reason, Reason::ModeNotInstalled);
     assert_eq!(create(&named(ADDRESS_CLASS)).reason, Reason::ForeignBalancer);
     let recorded = annotated(&plain(), &[(BALANCER_DECISION, "address-pool")]);
     assert_eq!(written(&created(&recorded)), INLETS);
@@ -96,9 +96,9 @@ fn without_the_component_neither_its_name_its_record_nor_its_class_counts() {
 fn a_default_that_is_not_installed_is_recorded_as_unsupported() {
     let settings = Settings { addresses: false, alternative: Mode::AddressPool, ..POOLS };
     let verdict = decide(None, &plain(), settings);
-    assert_eq!(verdict.reason, Reason::UnsupportedMode);
+    assert_eq!(verdict.reason, Reason::ModeNotInstalled);
     let object = after(&plain(), &verdict);
-    is_silent(&decide(Some(&object), &object, settings), Reason::UnsupportedMode);
+    is_silent(&decide(Some(&object), &object, settings), Reason::ModeNotInstalled);
     let inlets = Settings { balancer: Mode::Inlets, ..settings };
     assert_eq!(written(&after(&udp(), &decide(None, &udp(), inlets))), NONE);
 }

@@ -107,7 +107,7 @@ fn node_addresses_are_given_on_request_and_not_without_the_component() {
     let object = given(None, &chosen, true);
     assert_eq!(annotation(&object, BALANCER_DECISION), Some("node-ip"));
     assert_eq!(object["spec"]["loadBalancerClass"], ADDRESS_CLASS);
-    assert_eq!(create(&chosen).reason, Reason::UnsupportedMode);
+    assert_eq!(create(&chosen).reason, Reason::ModeNotInstalled);
 }
 
 #[test]

@@ -138,9 +138,9 @@ impl Handle for Interfered<dyn Handle> {
     }
 
     delegate! {
-        fn make(name: &OsStr, mode: u32) -> ();
-        fn permit(mode: u32) -> ();
-        fn tag(name: &str, value: &[u8]) -> ();
+        fn mkdir(name: &OsStr, mode: u32) -> ();
+        fn chmod(mode: u32) -> ();
+        fn set_xattr(name: &str, value: &[u8]) -> ();
         fn flags() -> IFlags;
         fn set_flags(flags: IFlags) -> ();
         fn kind() -> Kind;

@@ -21,7 +21,7 @@ fn entries(all: &[(&str, u64, u64)]) -> Vec<Entry> {
 
 #[test]
 fn expired_volumes_leave_and_the_oldest_are_evicted() {
-    use Fate::{Evict, Expire, Keep};
+    use TrashAction::{Evict, Expire, Keep};
     let (old, older, oldest) = (MIN_AGE, MIN_AGE + 1, MIN_AGE + 2);
     let entries = entries(&[("n", 5, old), ("n", 5, DAY), ("n", 5, oldest), ("n", 5, older)]);
     for (most, wanted) in [
@@ -61,8 +61,8 @@ fn a_claim_evicts_from_its_own_namespace_and_then_from_the_largest_share() {
     assert_eq!(choose_evictions(&entries, 22, "own"), [3, 2, 4, 1, 0]);
     // Without a requester only the largest share counts.
     let gone = |most| {
-        let fates = decide(&entries, Some(most));
-        (0..entries.len()).filter(|at| fates[*at] == Fate::Evict).collect::<Vec<_>>()
+        let actions = decide(&entries, Some(most));
+        (0..entries.len()).filter(|at| actions[*at] == TrashAction::Evict).collect::<Vec<_>>()
     };
     assert_eq!((gone(22), gone(21), gone(10)), (vec![], vec![2], vec![2, 4]));
 }
@@ -131,9 +131,11 @@ proptest! {
         entries in some_entries(),
         most in 0_u64..800,
     ) {
-        let fates = decide(&entries, Some(most));
-        let of = |fate| (0..entries.len()).filter(move |at| fates[*at] == fate).collect::<Vec<_>>();
-        let (stay, leave) = (of.clone()(Fate::Keep), of.clone()(Fate::Evict));
+        let actions = decide(&entries, Some(most));
+        let of = |action| {
+            (0..entries.len()).filter(move |at| actions[*at] == action).collect::<Vec<_>>()
+        };
+        let (stay, leave) = (of.clone()(TrashAction::Keep), of.clone()(TrashAction::Evict));
         let sum = |all: &[usize]| all.iter().map(|at| entries[*at].bytes).sum::<u64>();
         let young = stay.iter().all(|at| entries[*at].spent < MIN_AGE);
         prop_assert!(sum(&stay) <= most || young, "{stay:?} stay");
@@ -146,7 +148,7 @@ proptest! {
             let before = sum(&stay) + sum(&leave) - sum(others);
             prop_assert!(before > most || entries[*last].bytes == 0);
         }
-        for at in of(Fate::Expire) {
+        for at in of(TrashAction::Expire) {
             prop_assert!(entries[at].spent >= entries[at].ttl);
         }
     }

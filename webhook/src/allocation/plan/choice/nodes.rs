@@ -69,8 +69,11 @@ impl<'a> Choice<'a> {
     }
 
     fn pool_of(&self, lease: &AddressLease) -> Option<&'a Pool> {
-        let mut pools = self.view.pools.values().filter_map(|pool| pool.as_ref().ok());
-        pools.find(|pool| pool.contains(lease.address()))
+        // One that cannot be used any more still selects the nodes.
+        let usable = self.view.pools.values().filter_map(|pool| pool.as_ref().ok());
+        let unusable =
+            self.view.pools.values().filter_map(|pool| pool.as_ref().err()?.pool.as_ref());
+        usable.chain(unusable).find(|pool| pool.contains(lease.address()))
     }
 
     /// Returns the nodes that run pods of the Service of a Lease, if only they can serve it.
@@ -90,18 +93,22 @@ impl<'a> Choice<'a> {
         let is_better = |name: &NodeName| Some(name) != except && local.contains(name);
         !local.is_empty()
             && !local.contains(node)
-            && self.ready_nodes(pool).iter().any(|(name, _)| is_better(name))
+            && self.pool_nodes(pool, &Agent::Ready).iter().any(|(name, _)| is_better(name))
     }
 
     fn is_down(&self, node: &NodeName) -> bool {
         matches!(self.view.speakers.get(node), None | Some(Agent::Down { .. }))
     }
 
-    /// Returns the nodes of a pool that run a Ready speaker.
-    fn ready_nodes(&self, pool: Option<&Pool>) -> Vec<(&'a NodeName, &'a NodeInfo)> {
-        let is_ready = |name: &NodeName| self.view.speakers.get(name) == Some(&Agent::Ready);
+    /// Returns the nodes of a pool whose speaker is in this state.
+    pub(super) fn pool_nodes(
+        &self,
+        pool: Option<&Pool>,
+        speaker: &Agent,
+    ) -> Vec<(&'a NodeName, &'a NodeInfo)> {
+        let has = |name: &NodeName| self.view.speakers.get(name) == Some(speaker);
         let takes = |info: &NodeInfo| pool.is_none_or(|pool| pool.takes_node(&info.labels));
-        balancing_nodes(self.view.nodes.iter().filter(|(name, info)| is_ready(name) && takes(info)))
+        balancing_nodes(self.view.nodes.iter().filter(|(name, info)| has(name) && takes(info)))
     }
 
     /// Returns the two best of these nodes, without `except`. The best run pods of the Service.
@@ -111,7 +118,10 @@ impl<'a> Choice<'a> {
         except: Option<&NodeName>,
         local: &BTreeSet<&NodeName>,
     ) -> Option<Nodes> {
-        let nodes = self.ready_nodes(pool).into_iter().filter(|(name, _)| Some(*name) != except);
+        let nodes = self
+            .pool_nodes(pool, &Agent::Ready)
+            .into_iter()
+            .filter(|(name, _)| Some(*name) != except);
         let mut ranked: Vec<_> = nodes
             .map(|(name, info)| {
                 let is_unavailable = info.availability == Availability::Unavailable;

@@ -20,7 +20,7 @@ impl Cluster {
 
     pub(super) fn on_nodes(&mut self, name: &str, ports: &[u16]) -> &mut AddressService {
         let service = self.service(name);
-        service.mode = Some(Mode::NodeIp);
+        service.decided = Some(Mode::NodeIp);
         service.ports = ports.iter().map(|port| (Protocol::Tcp, *port)).collect();
         service
     }
@@ -155,7 +155,7 @@ fn a_frontend_leaves_the_status_before_it_is_released() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]);
     cluster.settle();
-    cluster.service("web").mode = None;
+    cluster.service("web").decided = None;
     assert_eq!(cluster.steps(), ["publish [] of web"]);
     cluster.settle();
     assert!(cluster.frontends.is_empty());
@@ -207,7 +207,7 @@ fn a_request_for_another_address_is_refused_with_the_reason() {
 fn a_port_that_a_service_gives_up_goes_to_one_that_waits_for_it() {
     for gives_up in [
         |service: &mut AddressService| service.ports.retain(|port| port.1 != 443),
-        |service: &mut AddressService| service.mode = Some(Mode::AddressPool),
+        |service: &mut AddressService| service.decided = Some(Mode::AddressPool),
         |service: &mut AddressService| service.requested = Ok(vec![address("192.0.2.3")]),
     ] {
         let mut cluster = Cluster::of_nodes();
@@ -287,7 +287,7 @@ fn a_port_that_a_service_forwards_without_a_lease_is_taken() {
 #[test]
 fn auto_asks_the_pools_if_no_node_can_serve_all_ports() {
     let mut cluster = Cluster::of_nodes();
-    cluster.on_nodes("web", &[80, 443]).mode = Some(Mode::Auto);
+    cluster.on_nodes("web", &[80, 443]).decided = Some(Mode::Auto);
     for (name, at) in ADDRESSES {
         cluster.frontend(&format!("{at}.tcp.80"), "web", name, State::Accepted);
         cluster.frontend(&format!("{at}.tcp.443"), "web", name, State::Refused);
@@ -359,20 +359,64 @@ fn nothing_changes_before_the_host_ports_are_known() {
 }
 
 #[test]
+fn a_service_that_removes_the_record_of_its_addresses_gets_no_other_ports_with_them() {
+    let mut cluster = Cluster::of_nodes();
+    cluster.on_nodes("web", &[80]);
+    cluster.settle();
+    cluster.on_nodes("web", &[80, 22]).lose_record();
+    assert!(cluster.steps().contains(&"publish [] of web".to_owned()), "{:?}", cluster.steps());
+    assert!(cluster.problems()[0].contains("22/TCP"), "{:?}", cluster.problems());
+}
+
+#[test]
+fn a_service_of_very_many_ports_gets_no_addresses_of_nodes() {
+    let mut cluster = Cluster::of_nodes();
+    let ports: Vec<u16> = (1000..1101).collect();
+    cluster.on_nodes("web", &ports[1..]);
+    assert_eq!(cluster.steps().len(), 300);
+    cluster.on_nodes("web", &ports);
+    let expected = "a Service with more than 100 ports gets no addresses of nodes; divide it, or set \
+                    annotation fastrak.io/balancer: address-pool";
+    assert_eq!((cluster.steps(), cluster.problems()), (vec![], vec![expected.to_owned()]));
+}
+
+#[test]
+fn an_address_that_two_nodes_claim_is_given_to_no_service() {
+    let mut cluster = Cluster::of_nodes();
+    cluster.info("a").internal_addresses = vec![address("192.0.2.3"), address("169.254.1.1")];
+    cluster.on_nodes("web", &[80]);
+    assert_eq!(cluster.steps(), ["propose 192.0.2.2:80/TCP for web to b as proposed"]);
+}
+
+#[test]
+fn auto_waits_for_the_speaker_of_a_pool_that_starts() {
+    let mut cluster = Cluster::of_nodes();
+    let selector = json!({"matchLabels": {"rack": "1"}});
+    cluster.pool("lan", &json!({"addresses": ["192.0.2.16"], "nodeSelector": selector}));
+    cluster.info("a").labels.insert("rack".to_owned(), "1".to_owned());
+    cluster.speakers.insert(node("a"), Agent::Starting);
+    cluster.on_nodes("web", &[80]).decided = Some(Mode::Auto);
+    assert_eq!(cluster.steps(), [""; 0]);
+    cluster.down("a");
+    cluster.settle();
+    assert_eq!(cluster.published("web"), ["192.0.2.2", "192.0.2.3"]);
+}
+
+#[test]
 fn auto_prefers_a_pool_and_keeps_what_it_has() {
     let mut cluster = Cluster::of_nodes();
-    cluster.on_nodes("web", &[80]).mode = Some(Mode::Auto);
+    cluster.on_nodes("web", &[80]).decided = Some(Mode::Auto);
     cluster.settle();
     assert_eq!(cluster.published("web").len(), 3, "there is no pool");
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16"]}));
     assert_eq!(cluster.settle(), 0, "what it has is kept");
-    cluster.on_nodes("api", &[81]).mode = Some(Mode::Auto);
-    cluster.on_nodes("dns", &[82]).mode = Some(Mode::Auto);
+    cluster.on_nodes("api", &[81]).decided = Some(Mode::Auto);
+    cluster.on_nodes("dns", &[82]).decided = Some(Mode::Auto);
     cluster.settle();
     assert_eq!(cluster.published("api"), ["192.0.2.16"]);
     assert_eq!(cluster.published("dns").len(), 3, "the pool is exhausted");
     // A pool that comes before a node has accepted a port is preferred.
-    cluster.on_nodes("new", &[83]).mode = Some(Mode::Auto);
+    cluster.on_nodes("new", &[83]).decided = Some(Mode::Auto);
     cluster.frontend("192.0.2.1.tcp.83", "new", "a", State::Proposed);
     cluster.pool("more", &json!({"addresses": ["192.0.2.17"]}));
     cluster.settle();
@@ -380,7 +424,7 @@ fn auto_prefers_a_pool_and_keeps_what_it_has() {
     assert!(cluster.frontends.values().all(|lease| lease.owner.key != key("new")));
     cluster.pools.clear();
     assert_eq!(cluster.settle(), 0, "the address is kept without the pool");
-    cluster.service("dns").mode = Some(Mode::AddressPool);
+    cluster.service("dns").decided = Some(Mode::AddressPool);
     cluster.settle();
     assert!(cluster.frontends.values().all(|lease| lease.owner.key == key("web")));
 }
@@ -388,7 +432,7 @@ fn auto_prefers_a_pool_and_keeps_what_it_has() {
 #[test]
 fn auto_that_gets_nothing_says_why_for_nodes_and_for_pools() {
     let mut cluster = Cluster::of_nodes();
-    cluster.on_nodes("ssh", &[22]).mode = Some(Mode::Auto);
+    cluster.on_nodes("ssh", &[22]).decided = Some(Mode::Auto);
     assert_eq!(cluster.problems().len(), 1);
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16"], "autoAssign": false}));
     let problems = cluster.problems();
@@ -407,7 +451,7 @@ proptest! {
         cluster.pool("lan", &json!({"addresses": ["192.0.2.16/31"]}));
         for (number, ports, mode) in services {
             let mode = [None, Some(Mode::NodeIp), Some(Mode::Auto)][mode];
-            cluster.on_nodes(&format!("s{number}"), &ports).mode = mode;
+            cluster.on_nodes(&format!("s{number}"), &ports).decided = mode;
             for ((name, _), is_ready) in ADDRESSES.iter().zip(ready) {
                 cluster.info(name).is_ready = is_ready;
             }

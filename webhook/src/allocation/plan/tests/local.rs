@@ -119,7 +119,7 @@ fn the_addresses_of_nodes_stay_until_the_node_of_the_moved_pod_has_accepted_the_
     let mut cluster = Cluster::of_nodes();
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"], "autoAssign": false}));
     let service = cluster.on_nodes("web", &[80]);
-    (service.is_local, service.mode) = (true, Some(Mode::Auto));
+    (service.is_local, service.decided) = (true, Some(Mode::Auto));
     cluster.pods("web", &["a"]);
     cluster.settle();
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"]}));
@@ -166,7 +166,7 @@ fn nothing_changes_before_the_pods_are_known() {
     for mode in [Mode::AddressPool, Mode::NodeIp, Mode::Auto] {
         let mut cluster = Cluster::of_nodes();
         cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"]}));
-        cluster.local("web").mode = Some(mode);
+        cluster.local("web").decided = Some(mode);
         cluster.local("old").publish(&[address("192.0.2.17")]);
         let pools = [("lan".to_owned(), Pool::read(&cluster.pools[0].1))].into();
         let pools = check(&pools, &cluster.nodes, &[]);

@@ -94,8 +94,8 @@ fn without_a_pool_an_address_or_a_speaker_the_reason_is_named() {
         "all IPv4 addresses of AddressPool lan are assigned; add addresses, or delete a Service";
     assert_eq!(cluster.problems(), [expected]);
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"], "autoAssign": false}));
-    let none = "no AddressPool assigns IPv4 addresses to namespace shop by itself; create one, or see \
-                spec.autoAssign and spec.namespaceSelector";
+    let none = "no AddressPool assigns IPv4 addresses automatically to namespace shop; create one, \
+                or see spec.autoAssign and spec.namespaceSelector";
     assert_eq!(cluster.problems(), [none; 5]);
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16/24"]}));
     assert!(cluster.problems()[0].contains("AddressPool lan cannot be used: spec.addresses"));
@@ -167,7 +167,7 @@ fn an_address_is_released_after_it_has_left_the_status() {
     let mut cluster = Cluster::new();
     cluster.lease("192.0.2.16", "web", ("a", Some("b")), State::Accepted);
     cluster.service("web").publish(&[address("192.0.2.16")]);
-    cluster.service("web").mode = None;
+    cluster.service("web").decided = None;
     assert_eq!(cluster.steps(), ["publish [] of web"]);
     cluster.service("web").publish(&[]);
     assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
@@ -239,15 +239,48 @@ fn a_request_of_one_family_leaves_the_other_to_the_pools() {
 }
 
 #[test]
-fn an_address_that_a_status_shows_is_not_released_if_its_writer_is_unknown() {
+fn a_service_that_loses_the_record_of_its_address_keeps_it_by_its_lease() {
     let mut cluster = Cluster::new();
     cluster.service("web");
     cluster.settle();
-    let service = cluster.service("web");
-    (service.mode, service.published) = (None, vec![]);
+    cluster.service("web").lose_record();
     assert_eq!(cluster.steps(), [""; 0]);
-    cluster.service("web").shown = vec![];
-    assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
+    cluster.service("web").decided = None;
+    assert_eq!(cluster.steps(), ["publish [] of web"]);
+    // The Lease of another Service shows nothing.
+    cluster.leases.clear();
+    cluster.lease("192.0.2.16", "other", ("a", None), State::Accepted);
+    assert_eq!(cluster.steps(), [""; 0]);
+}
+
+#[test]
+fn nodes_of_a_pool_that_cannot_be_used_any_more_still_match_its_selector() {
+    let mut cluster = Cluster::new();
+    for name in ["b", "c"] {
+        let labels = &mut cluster.nodes.get_mut(&node(name)).unwrap().labels;
+        labels.insert("rack".to_owned(), "1".to_owned());
+    }
+    let selector = json!({"matchLabels": {"rack": "1"}});
+    cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"], "nodeSelector": selector}));
+    cluster.service("web");
+    cluster.settle();
+    assert_eq!(cluster.leases[&address("192.0.2.16")].assignment.holder, node("b"));
+    // A node joins with an address of the pool, so the pool cannot be used.
+    let info = NodeInfo { addresses: vec![address("192.0.2.19")], ..NodeInfo::default() };
+    cluster.nodes.insert(node("d"), info);
+    cluster.remove("b");
+    assert_eq!(cluster.steps(), ["assign 192.0.2.16 to c/-"]);
+}
+
+#[test]
+fn a_service_waits_for_a_speaker_that_starts() {
+    let mut cluster = Cluster::new();
+    cluster.service("web");
+    ["b", "c"].into_iter().for_each(|name| cluster.down(name));
+    cluster.speakers.insert(node("a"), Agent::Starting);
+    assert_eq!((cluster.steps(), cluster.problems()), (vec![], vec![]));
+    cluster.down("a");
+    assert!(cluster.problems()[0].contains("no node can answer"));
 }
 
 #[test]
@@ -372,7 +405,7 @@ proptest! {
         let mut cluster = Cluster::new();
         for (number, wants, requested) in services {
             let service = cluster.service(&format!("s{number}"));
-            service.mode = wants.then_some(Mode::AddressPool);
+            service.decided = wants.then_some(Mode::AddressPool);
             let text = format!("192.0.2.{}", 15 + requested);
             service.requested = Ok(if requested == 0 { vec![] } else { vec![address(&text)] });
         }

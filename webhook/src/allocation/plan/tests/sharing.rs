@@ -129,7 +129,7 @@ fn a_service_with_an_address_joins_no_other_one() {
     assert_eq!(cluster.steps(), ["propose 192.0.2.18 for own to b/c"]);
     let mut cluster = Cluster::of_nodes();
     for (name, port) in [("web", 80), ("tls", 443)] {
-        cluster.sharing(name, port).mode = Some(Mode::Auto);
+        cluster.sharing(name, port).decided = Some(Mode::Auto);
     }
     cluster.settle();
     let on_nodes = cluster.published("tls");
@@ -145,7 +145,7 @@ fn new_services_that_request_one_address_share_it_without_a_problem() {
         let mut cluster = Cluster::new();
         for (name, port) in [("web", 80), ("tls", 443)] {
             let service = cluster.sharing(name, port);
-            (service.requested, service.mode) = (Ok(vec![address(SHARED)]), Some(mode));
+            (service.requested, service.decided) = (Ok(vec![address(SHARED)]), Some(mode));
         }
         assert_eq!(cluster.problems(), [""; 0]);
         assert_eq!(cluster.addresses(&["web", "tls"]), [SHARED, SHARED]);
@@ -171,7 +171,7 @@ fn an_address_is_released_only_once_no_service_of_the_namespace_shows_it() {
     cluster.sharing("tls", 443);
     cluster.settle();
     cluster.services.remove(&key("web"));
-    cluster.services.get_mut(&key("tls")).unwrap().mode = None;
+    cluster.services.get_mut(&key("tls")).unwrap().decided = None;
     assert_eq!(cluster.steps(), ["publish [] of tls"]);
     cluster.services.get_mut(&key("tls")).unwrap().publish(&[]);
     assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
@@ -243,7 +243,7 @@ fn the_address_stays_until_the_last_service_is_gone() {
     cluster.services.remove(&key("web"));
     assert_eq!(cluster.steps(), ["pass 192.0.2.16 to tls"]);
     assert_eq!(cluster.addresses(&["tls", "alt"]), [SHARED, SHARED]);
-    cluster.services.get_mut(&key("tls")).unwrap().mode = None;
+    cluster.services.get_mut(&key("tls")).unwrap().decided = None;
     assert_eq!(cluster.addresses(&["tls", "alt"]), ["", SHARED]);
     cluster.services.remove(&key("alt"));
     assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
