@@ -41,6 +41,8 @@ use tokio::time::Instant;
 
 /// The time between a change and a plan, so that one plan serves many changes.
 const DEBOUNCE: Duration = Duration::from_millis(20);
+/// The same in relation to the duration of the last plan, which grows with the number of Services.
+const DEBOUNCE_FACTOR: u32 = 10;
 /// The time between two plans without any change: some steps are due after a time.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How long the list of ServiceCIDRs may take. API servers before 1.33 do not have them.
@@ -148,7 +150,7 @@ impl<'a> Run<'a> {
         let mut pods = pin!(pods.events());
         let mut networks = pin!(networks.events());
         let mut snapshots = self.parts.store.subscribe();
-        let mut due = Instant::now();
+        let (mut due, mut debounce) = (Instant::now(), DEBOUNCE);
         loop {
             let watched = &mut self.watched;
             host_ports.start_if(watched.serves(AddressService::may_take_nodes), || {
@@ -177,25 +179,33 @@ impl<'a> Run<'a> {
                     self.start_waiting();
                 }
                 () = reached(Some(due)) => {
-                    self.advance();
+                    debounce = self.advance();
                     due = Instant::now() + INTERVAL;
                     continue;
                 }
             }
-            due = due.min(Instant::now() + DEBOUNCE);
+            due = due.min(Instant::now() + debounce);
         }
     }
 
-    /// Starts what is due, once everything is known.
-    fn advance(&mut self) {
-        let Some(snapshot) = self.parts.store.latest() else { return };
-        let Some((plan, checked)) = self.plan(&snapshot) else { return };
+    /// Starts what is due, once everything is known. Returns the time between the next change and its
+    /// plan.
+    fn advance(&mut self) -> Duration {
+        let started = Instant::now();
+        let snapshot = self.parts.store.latest();
+        if let Some((plan, checked)) = snapshot.and_then(|snapshot| self.plan(&snapshot)) {
+            self.carry_out(plan, &checked);
+        }
+        DEBOUNCE.max(started.elapsed() * DEBOUNCE_FACTOR)
+    }
+
+    fn carry_out(&mut self, plan: Plan, checked: &Checked) {
         if let Some(services) = self.watched.services.all() {
             self.reporter.problems(&plan.problems, services);
         }
         self.replace_waiting(plan.steps);
         self.start_waiting();
-        self.write_status(&checked);
+        self.write_status(checked);
     }
 
     fn plan(&mut self, snapshot: &Snapshot) -> Option<(Plan, Checked)> {

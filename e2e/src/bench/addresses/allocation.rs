@@ -36,7 +36,7 @@ const BARE: &str = "bare";
 
 /// The number of rounds. fastrak and the bare client alternate and are compared in pairs, so that a
 /// change of the machine's speed affects both.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 
 /// Measures the allocation with the webhook as a process.
 pub(super) async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
