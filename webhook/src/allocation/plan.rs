@@ -128,7 +128,7 @@ pub(super) enum Step {
     /// Delete the Lease of a frontend that no Service needs.
     ReleaseFrontend { lease: Box<FrontendLease> },
     /// Write the addresses of a Service into its status.
-    Publish { owner: Owner, version: u64, addresses: Vec<IpAddr> },
+    Publish { service: Box<AddressService>, addresses: Vec<IpAddr> },
 }
 
 /// The changes, and why Services do not get an address.
@@ -197,18 +197,21 @@ pub(super) fn plan(view: View<'_>) -> Plan {
 /// Returns the Services if one has addresses by its Leases of which no record is on the Service. Its
 /// owner can remove that record, and would keep the addresses with any ports.
 fn with_lost_records(view: View<'_>) -> Option<BTreeMap<Key, AddressService>> {
+    let frontends = view.frontends.iter();
+    let frontends = frontends.map(|(frontend, lease)| (lease.owner.uid.as_str(), frontend.address));
+    let frontends: BTreeSet<_> = frontends.collect();
     let is_owned = |service: &&AddressService| {
-        let is_own = |owner: &Owner| owner.uid == service.uid;
-        let has_lease = |at| view.leases.get(at).is_some_and(|lease| is_own(&lease.owner));
-        let mut frontends = view.frontends.iter();
-        service.is_foreign
-            && (service.shown.iter().any(has_lease)
-                || frontends.any(|(frontend, lease)| {
-                    is_own(&lease.owner) && service.shown.contains(&frontend.address)
-                }))
+        let may_share = |owner: &Owner| service.shared.is_some() && owner.key.0 == service.key.0;
+        let is_owner = |owner: &Owner| owner.uid == service.uid || may_share(owner);
+        let mut shown = service.shown.iter();
+        let has_lease = |at: &IpAddr| {
+            frontends.contains(&(service.uid.as_str(), *at))
+                || view.leases.get(at).is_some_and(|lease| is_owner(&lease.owner))
+        };
+        service.is_foreign && shown.any(has_lease)
     };
-    let owned: Vec<_> = view.services.values().filter(is_owned).collect();
-    let owned = owned.into_iter().map(|service| (service.key.clone(), service.owning_all()));
+    let owned = view.services.values().filter(is_owned);
+    let owned = owned.map(|service| (service.key.clone(), service.owning_all()));
     let mut owned = owned.peekable();
     owned.peek()?;
     let mut services = view.services.clone();
@@ -222,9 +225,8 @@ fn add_to_plan(service: &AddressService, planned: ServicePlan, plan: &mut Plan) 
     plan.problems.extend(problems.into_iter().map(|problem| (service.key.clone(), problem)));
     // A Service has a step for each port of each node, and the rest is left to the next plan.
     plan.steps.extend(steps.into_iter().take(MAX_STEPS.saturating_sub(plan.steps.len())));
-    let version = service.version;
     if addresses != service.published {
-        plan.steps.push(Step::Publish { owner: service.owner(), version, addresses });
+        plan.steps.push(Step::Publish { service: service.clone().into(), addresses });
     }
 }
 
@@ -238,7 +240,7 @@ impl Step {
             | Self::Transfer { lease, .. } => Subject::Address(lease.address()),
             Self::ProposeFrontend { frontend, .. } => Subject::Frontend(*frontend),
             Self::ReleaseFrontend { lease } => Subject::Frontend(lease.frontend()),
-            Self::Publish { owner, .. } => Subject::Service(owner.key.clone()),
+            Self::Publish { service, .. } => Subject::Service(service.key.clone()),
         }
     }
 }

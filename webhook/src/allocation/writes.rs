@@ -3,7 +3,7 @@
 use super::frontend_lease::{self, FrontendLease};
 use super::lease::{AddressLease, Nodes, Owner, proposal};
 use super::plan::{Step, forwards};
-use super::service::{AddressService, Key};
+use super::service::AddressService;
 use crate::live;
 use fastrak_admission::patch::only_version;
 use fastrak_api::address_pool::{AddressPool, AddressPoolStatus};
@@ -13,7 +13,7 @@ use fastrak_api::names;
 use fastrak_runtime::clock;
 use fastrak_runtime::superseded::is_superseded;
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, RemoveOperation};
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -94,9 +94,7 @@ impl Writer {
                 address,
             ),
             Step::Release { lease, is_duplicate } => self.release(lease, *is_duplicate).await,
-            Step::Publish { owner, version, addresses } => {
-                self.publish(&owner.key, *version, addresses).await
-            }
+            Step::Publish { service, addresses } => self.publish(service, addresses).await,
         }
     }
 
@@ -174,19 +172,20 @@ impl Writer {
         Ok(live.filter(|live| live.uid == *uid))
     }
 
-    /// Writes the addresses of a Service that has not changed since it was read. A patch of fields by
-    /// their owner would not remove what a tenant claims to own too.
+    /// Writes the addresses of a Service. A patch of fields by their owner would not remove what a
+    /// tenant claims to own too.
     async fn publish(
         &self,
-        (namespace, name): &Key,
-        version: u64,
+        service: &AddressService,
         addresses: &[IpAddr],
     ) -> Result<Written, WriteError> {
         let ingress: Vec<_> =
             addresses.iter().map(|address| json!({"ip": address, "ipMode": "VIP"})).collect();
         let balancer = if ingress.is_empty() { json!({}) } else { json!({ "ingress": ingress }) };
         let path = PointerBuf::from_tokens(["status", "loadBalancer"]);
-        let operations = vec![only_version(&version.to_string()), add(path, balancer)];
+        let mut operations = unchanged(service, addresses);
+        operations.push(add(path, balancer));
+        let (namespace, name) = &service.key;
         let patch = Patch::<()>::Json(json_patch::Patch(operations));
         let request = Request::new(Service::url_path(&(), Some(namespace)));
         let request = request.patch_subresource("status", name, &manager(), &patch);
@@ -246,6 +245,23 @@ fn annotation(key: &str) -> PointerBuf {
 
 fn add(path: PointerBuf, value: Value) -> PatchOperation {
     PatchOperation::Add(AddOperation { path, value })
+}
+
+/// Returns the tests that another load balancer has not written the status since it was read, and, if
+/// the Service gets another address, that nobody has changed it. A tenant who changes it all the time
+/// cannot prevent that it loses one.
+fn unchanged(service: &AddressService, addresses: &[IpAddr]) -> Vec<PatchOperation> {
+    let test = |path, value| PatchOperation::Test(TestOperation { path, value });
+    let ip = |at: usize| {
+        PointerBuf::from_tokens(["status", "loadBalancer", "ingress", &at.to_string(), "ip"])
+    };
+    let shown = service.shown.iter().enumerate().map(|(at, address)| test(ip(at), json!(address)));
+    let uid = test(PointerBuf::from_tokens(["metadata", "uid"]), json!(service.uid));
+    let mut operations: Vec<_> = [uid].into_iter().chain(shown).collect();
+    if !addresses.iter().all(|address| service.shown.contains(address)) {
+        operations.push(only_version(&service.version.to_string()));
+    }
+    operations
 }
 
 /// Returns the patch that names another Service.

@@ -30,7 +30,9 @@ impl Run<'_> {
     }
 
     fn start(&mut self, step: Step) {
-        self.busy.insert(step.subject());
+        if !self.busy.insert(step.subject()) {
+            return;
+        }
         if let Step::Propose { address, owner, .. } = &step {
             self.pending.insert(*address, owner.uid.clone());
         }
@@ -82,6 +84,12 @@ impl Run<'_> {
             Written::Frontend(lease) => self.watched.frontends.written(lease.frontend(), *lease),
             Written::ReleasedFrontend(frontend) => self.watched.frontends.remove(&frontend),
             Written::Service(service) => {
+                let services = self.watched.services.all();
+                let before = services.and_then(|services| services.get(&service.key));
+                if before.is_some_and(|before| before.is_foreign) {
+                    // Another load balancer may write the same status again and again.
+                    self.backoff.record(subject, Instant::now());
+                }
                 if let (Step::Publish { addresses, .. }, Some(leases)) =
                     (step, self.watched.leases.all())
                 {

@@ -175,13 +175,17 @@ impl<'a> Choice<'a> {
             return Ok((address, self.nodes_of(service, pool)?));
         }
         pools.retain(|pool| pool.auto_assign && pool.addresses(is_ipv4).next().is_some());
-        let mut without_speaker = None;
+        let (mut without_speaker, mut starting) = (None, None);
         for pool in &pools {
             let Some(address) = self.next_free(pool, is_ipv4) else { continue };
             match self.nodes_of(service, pool) {
-                Ok(nodes) => return Ok((address, nodes)),
+                Ok(Some(nodes)) => return Ok((address, Some(nodes))),
+                Ok(None) => starting = starting.or(Some(address)),
                 Err(problem) => without_speaker = Some(problem),
             }
+        }
+        if let Some(address) = starting {
+            return Ok((address, None));
         }
         if let Some(problem) = without_speaker {
             return Err(problem);

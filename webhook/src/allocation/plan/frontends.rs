@@ -213,9 +213,17 @@ impl<'a> Frontends<'a> {
     /// Returns the releases of the frontends that no Service needs. An address leaves the status of its
     /// Service first, unless the Service no longer has the port.
     pub(super) fn releases(&self) -> impl Iterator<Item = Step> {
-        let is_unneeded = |lease: &&FrontendLease| {
+        let needed = self.needed.iter().filter_map(|frontend| self.view.frontends.get(frontend));
+        let needed = needed.map(|lease| (lease.frontend().address, lease.owner.uid.as_str()));
+        let needed: BTreeSet<_> = needed.collect();
+        let is_unneeded = move |lease: &&FrontendLease| {
             let frontend = lease.frontend();
             let Some(service) = self.view.owner(&lease.owner) else { return true };
+            // The last Lease shows that the address in the status is fastrak's.
+            let is_last = !needed.contains(&(frontend.address, service.uid.as_str()));
+            if is_last && service.shown.contains(&frontend.address) {
+                return false;
+            }
             let is_moved = self
                 .view
                 .nodes
@@ -245,5 +253,6 @@ fn asks_for(service: &AddressService, frontend: Frontend) -> bool {
 
 /// Returns whether kube-proxy forwards the frontend to the Service.
 pub(in crate::allocation) fn forwards(service: &AddressService, frontend: Frontend) -> bool {
-    service.shown.contains(&frontend.address) && has_port(service, frontend)
+    let may_have_port = has_port(service, frontend) || service.ports.len() > MAX_PORTS;
+    service.shown.contains(&frontend.address) && may_have_port
 }

@@ -206,8 +206,8 @@ impl Cluster {
                 self.frontend(&frontend.lease_name(), &owner.key.1, node.as_str(), State::Accepted);
             }
             Step::ReleaseFrontend { lease } => drop(self.frontends.remove(&lease.frontend())),
-            Step::Publish { owner, version: _, addresses } => {
-                self.services.get_mut(&owner.key).unwrap().publish(&addresses);
+            Step::Publish { service, addresses } => {
+                self.services.get_mut(&service.key).unwrap().publish(&addresses);
             }
         }
     }
@@ -246,8 +246,8 @@ fn shown(step: &Step) -> String {
             format!("propose {frontend} for {} to {node} as {state}", owner.key.1)
         }
         Step::ReleaseFrontend { lease } => format!("release {}", lease.frontend()),
-        Step::Publish { owner, version: _, addresses } => {
-            format!("publish {addresses:?} of {}", owner.key.1)
+        Step::Publish { service, addresses } => {
+            format!("publish {addresses:?} of {}", service.key.1)
         }
     }
 }

@@ -55,6 +55,21 @@ fn services_that_differ_get_addresses_of_their_own() {
 }
 
 #[test]
+fn a_service_that_shares_an_address_and_loses_the_record_of_it_is_still_checked() {
+    let mut cluster = Cluster::new();
+    cluster.sharing("web", 80);
+    cluster.sharing("tls", 443);
+    cluster.settle();
+    let service = cluster.sharing("tls", 80);
+    service.lose_record();
+    let steps = cluster.steps();
+    assert!(
+        steps.iter().any(|step| step.starts_with("publish") && step.ends_with("of tls")),
+        "{steps:?}"
+    );
+}
+
+#[test]
 fn a_service_of_another_namespace_does_not_share() {
     let mut cluster = Cluster::new();
     cluster.sharing("web", 80);
