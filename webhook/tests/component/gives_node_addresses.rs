@@ -36,17 +36,7 @@ async fn without_a_pool_a_service_gets_the_addresses_of_the_nodes_whose_ports_ar
     let text = "22/TCP on node-a, node-b: it is reserved";
     addresses.cluster.has_event("AddressNotAssigned", "ssh", text).await?;
     // A pod with the host port takes its node from the Service.
-    let accounts: Api<ServiceAccount> = addresses.cluster.api("default");
-    let metadata = ObjectMeta { name: Some("default".to_owned()), ..ObjectMeta::default() };
-    let account = ServiceAccount { metadata, ..ServiceAccount::default() };
-    accounts.create(&PostParams::default(), &account).await?;
-    let pods: Api<Pod> = addresses.cluster.api("default");
-    let host =
-        json!([{"name": "c", "image": "x", "ports": [{"containerPort": 80, "hostPort": 80}]}]);
-    let pod = json!({
-        "metadata": {"name": "ingress"}, "spec": {"nodeName": "node-b", "containers": host},
-    });
-    pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    pod_with_host_port(&addresses, 80).await?;
     addresses.has("web", &["192.0.2.1"]).await?;
 
     // A pool does not change what a Service has; those without an address get one of it.
@@ -59,6 +49,46 @@ async fn without_a_pool_a_service_gets_the_addresses_of_the_nodes_whose_ports_ar
     webhook.stop().await
 }
 
+/// Runs a pod with a host port on node-b.
+async fn pod_with_host_port(addresses: &Addresses, port: u16) -> Result<()> {
+    let accounts: Api<ServiceAccount> = addresses.cluster.api("default");
+    let metadata = ObjectMeta { name: Some("default".to_owned()), ..ObjectMeta::default() };
+    let account = ServiceAccount { metadata, ..ServiceAccount::default() };
+    accounts.create(&PostParams::default(), &account).await?;
+    let pods: Api<Pod> = addresses.cluster.api("default");
+    let ports = json!([{"containerPort": port, "hostPort": port}]);
+    let pod = json!({
+        "metadata": {"name": "ingress"},
+        "spec": {"nodeName": "node-b", "containers": [{"name": "c", "image": "x", "ports": ports}]},
+    });
+    pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_without_a_decision_that_opts_out_loses_the_nodes_that_cannot_serve_it()
+-> Result<()> {
+    let Some(addresses) = Addresses::start().await? else { return Ok(()) };
+    let webhook = addresses.cluster.webhook(&["--addresses", "--balancer=auto"]).await?;
+    addresses.create("web").await?;
+    addresses.has("web", &["192.0.2.1", "192.0.2.2"]).await?;
+    let labels = json!({names::ADMISSION: names::ADMISSION_DISABLED});
+    addresses.change("web", json!({"metadata": {"labels": labels}})).await?;
+    addresses.change("web", json!({"metadata": {"annotations": null}})).await?;
+    pod_with_host_port(&addresses, 80).await?;
+    addresses.has("web", &["192.0.2.1"]).await?;
+    webhook.stop().await
+}
+
+/// Changes the versions of two Services.
+async fn change_all_the_time(services: Api<Service>) {
+    for (number, name) in ["web", "api"].into_iter().cycle().enumerate() {
+        let annotations = json!({"example.com/number": number.to_string()});
+        let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+        drop(services.patch(name, &PatchParams::default(), &patch).await);
+    }
+}
+
 #[tokio::test]
 async fn a_tenant_who_removes_the_record_of_the_addresses_gets_no_reserved_port() -> Result<()> {
     let Some(addresses) = Addresses::start().await? else { return Ok(()) };
@@ -69,6 +99,7 @@ async fn a_tenant_who_removes_the_record_of_the_addresses_gets_no_reserved_port(
         addresses.services().create(&PostParams::default(), &object).await?;
         addresses.has(name, &["192.0.2.1", "192.0.2.2"]).await?;
     }
+    let churn = tokio::spawn(change_all_the_time(addresses.services()));
     let port = |port: u16| json!([{"port": port, "protocol": "TCP"}]);
     addresses.change("web", json!({"metadata": {"managedFields": [{}]}})).await?;
     addresses.change("web", json!({"spec": {"ports": port(22)}})).await?;
@@ -84,6 +115,7 @@ async fn a_tenant_who_removes_the_record_of_the_addresses_gets_no_reserved_port(
     addresses.change("api", change).await?;
     addresses.has("api", &[]).await?;
     addresses.leases(&[]).await?;
+    churn.abort();
     webhook.stop().await
 }
 
