@@ -1,4 +1,4 @@
-//! Hosts on one Ethernet segment, each in a network namespace of its own.
+//! Hosts on one Ethernet segment, each in a separate network namespace.
 //!
 //! ```text
 //! namespace of the switch: bridge `lan` ── eth0 of host 1, eth0 of host 2, …
@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -44,6 +45,7 @@ pub struct Network(File);
 impl Lan {
     /// Creates a segment without hosts.
     pub async fn create() -> Result<Self> {
+        ensure!(rustix::process::geteuid().is_root(), "network namespaces require root");
         let logs = tempfile::tempdir().context("create the directory of the segment's logs")?;
         let switch = namespace("switch", logs.path()).await?;
         for line in ["ip link add lan type bridge", "ip link set lan up"] {
@@ -84,7 +86,7 @@ impl Host {
         run(&self.namespace, line).await
     }
 
-    /// Returns the host's network, for a thread of the test to enter.
+    /// Returns the host's network.
     pub fn network(&self) -> Result<Network> {
         Network::of(self.namespace.pid())
     }
@@ -113,12 +115,8 @@ impl Host {
     /// Sends a datagram to `address`, so that the host's kernel resolves it.
     pub async fn send_to(&self, address: IpAddr) -> Result<()> {
         let network = self.network()?;
-        let sent = tokio::task::spawn_blocking(move || {
-            // A thread of its own: a thread of the pool would stay in the host's network.
-            let thread = std::thread::spawn(move || network.send_to(address));
-            thread.join().map_err(|_| anyhow!("sending a datagram panicked"))?
-        });
-        sent.await.context("send a datagram")?
+        let send = move || network.run(move || send_to(address));
+        tokio::task::spawn_blocking(send).await.context("send a datagram")?
     }
 
     /// Returns the MAC address by which the host reaches `address`, if its neighbour table has one.
@@ -139,35 +137,41 @@ impl Network {
     /// Gets a page by HTTP, and returns its body. It waits a second for the connection.
     pub async fn get(self, address: SocketAddr, path: &str) -> Result<String> {
         let request = format!("GET {path} HTTP/1.0\r\n\r\n");
-        let got = tokio::task::spawn_blocking(move || {
-            // A thread of its own: a thread of the pool would stay in the network.
-            let thread = std::thread::spawn(move || {
-                self.enter()?;
-                exchange(address, &request)
-            });
-            thread.join().map_err(|_| anyhow!("getting a page panicked"))?
-        });
-        let response = got.await.context("get a page")??;
+        let get = move || self.run(move || exchange(address, &request));
+        let response = tokio::task::spawn_blocking(get).await.context("get a page")??;
         let (head, body) = response.split_once("\r\n\r\n").context("a response has a body")?;
         ensure!(head.contains(" 200 "), "{head}");
         Ok(body.to_owned())
     }
 
-    /// Moves the calling thread into the network. Sockets that it opens stay there.
-    pub fn enter(&self) -> Result<()> {
-        move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))
-            .context("enter a host's network")
+    /// Runs `work` in the network and returns its result. Sockets that it opens stay there.
+    pub fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.spawn(work).join().map_err(|_| anyhow!("the thread in a host's network panicked"))?
     }
 
-    fn send_to(&self, address: IpAddr) -> Result<()> {
-        self.enter()?;
-        let any: IpAddr = match address {
-            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = UdpSocket::bind((any, 0)).context("bind a socket")?;
-        socket.send_to(&[], (address, DISCARD)).context("send a datagram").map(drop)
+    /// Starts a thread in the network. A thread cannot leave a network again, so it is a separate one.
+    pub fn spawn<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> JoinHandle<Result<T>> {
+        std::thread::spawn(move || {
+            move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))
+                .context("enter a host's network")?;
+            work()
+        })
     }
+}
+
+fn send_to(address: IpAddr) -> Result<()> {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).context("bind a socket")?;
+    socket.send_to(&[], (address, DISCARD)).context("send a datagram").map(drop)
 }
 
 fn exchange(address: SocketAddr, request: &str) -> Result<String> {

@@ -137,11 +137,11 @@ impl Cluster for KubeCluster {
             let path = PersistentVolumeClaim::url_path(&(), Some(&claim.namespace));
             let request = Request::new(path).get(&claim.name, &GetParams::default());
             let request = request.map_err(kube::Error::BuildRequest);
-            let found = async { self.client.request_text(request?).await }.await;
-            let found = existing(found, CLAIMS, &claim.name).map_err(ClusterError::ReadClaim)?;
+            let request = request.map_err(ClusterError::ReadClaim)?;
+            let found = existing(self.client.request_text(request).await, CLAIMS, &claim.name);
+            let found = found.map_err(ClusterError::ReadClaim)?;
             let read = found.map(|text| growth::read_claim(&text)).transpose();
-            let read =
-                read.map_err(|error| ClusterError::ReadClaim(kube::Error::SerdeError(error)))?;
+            let read = read.map_err(kube::Error::SerdeError).map_err(ClusterError::ReadClaim)?;
             Ok(read.filter(|(found, _)| claim.uid.is_some() && found.uid == claim.uid))
         })
     }

@@ -3,7 +3,7 @@
 
 use crate::base::security;
 use crate::rights::{compare, granted};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use fastrak_api::assignment::{Assignment, State, lease_name};
 use fastrak_api::names;
 use fastrak_api::node::NodeName;
@@ -38,19 +38,8 @@ async fn installed(options: Options) -> Result<ControlPlane> {
     Ok(plane)
 }
 
-async fn lan() -> Result<Lan> {
-    ensure!(rustix::process::geteuid().is_root(), "network namespaces require root");
-    Lan::create().await
-}
-
 fn sockets(host: &Host) -> Result<Sockets> {
-    let network = host.network()?;
-    // A thread of its own: it stays in the host's network, and so do the sockets.
-    let thread = std::thread::spawn(move || {
-        network.enter()?;
-        Sockets::open().context("open the sockets")
-    });
-    thread.join().map_err(|_| anyhow!("the thread panicked"))?
+    host.network()?.run(|| Sockets::open().context("open the sockets"))
 }
 
 /// Starts the speaker of a node. Aborting the task is a power cut.
@@ -79,7 +68,7 @@ async fn is_held(leases: &Api<Lease>, holder: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_right_of_the_speaker_is_used_and_none_is_missing() -> Result<()> {
-    let lan = or_skip!(lan().await, Ok(()));
+    let lan = or_skip!(Lan::create().await, Ok(()));
     let plane = or_skip!(installed(Options::api_only().audited()).await, Ok(()));
     let hosts = (lan.host(1).await?, lan.host(2).await?);
     let log = AuditLog::from_now(&plane.audit_log())?;

@@ -1,12 +1,12 @@
 //! The announcer on a real segment: hosts in network namespaces, whose kernels are the clients.
 
-use crate::segment::{AbortOnDrop, announcer, lan};
+use crate::segment::{AbortOnDrop, announcer};
 use anyhow::{Context, Result};
 use fastrak_speaker::announcer::Announcer;
 use fastrak_speaker::frame::Mac;
 use fastrak_speaker::responder::{Response, Sighting};
 use fastrak_testkit::eventually::eventually;
-use fastrak_testkit::lan::Host;
+use fastrak_testkit::lan::{Host, Lan};
 use fastrak_testkit::or_skip;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -67,7 +67,7 @@ async fn expect_reachable(client: &Host, speaker: &Speaker) -> Result<()> {
 
 #[tokio::test]
 async fn a_client_resolves_both_addresses_to_the_speakers_node() -> Result<()> {
-    let lan = or_skip!(lan().await, Ok(()));
+    let lan = or_skip!(Lan::create().await, Ok(()));
     let (node, client) = (lan.host(1).await?, lan.host(9).await?);
     let speaker = Speaker::start(&node).await?;
     expect_reachable(&client, &speaker).await?;
@@ -77,7 +77,7 @@ async fn a_client_resolves_both_addresses_to_the_speakers_node() -> Result<()> {
 
 #[tokio::test]
 async fn an_announcement_moves_clients_to_the_new_node() -> Result<()> {
-    let lan = or_skip!(lan().await, Ok(()));
+    let lan = or_skip!(Lan::create().await, Ok(()));
     let (first, second) = (lan.host(1).await?, lan.host(2).await?);
     let client = lan.host(9).await?;
     let speaker = Speaker::start(&first).await?;
@@ -99,7 +99,7 @@ async fn an_announcement_moves_clients_to_the_new_node() -> Result<()> {
 
 #[tokio::test]
 async fn a_stopped_speaker_does_not_answer() -> Result<()> {
-    let lan = or_skip!(lan().await, Ok(()));
+    let lan = or_skip!(Lan::create().await, Ok(()));
     let (node, client) = (lan.host(1).await?, lan.host(9).await?);
     let speaker = Speaker::start(&node).await?;
     expect_reachable(&client, &speaker).await?;
@@ -120,7 +120,7 @@ async fn a_stopped_speaker_does_not_answer() -> Result<()> {
 
 #[tokio::test]
 async fn duplicate_address_detection_of_another_host_finds_the_address_in_use() -> Result<()> {
-    let lan = or_skip!(lan().await, Ok(()));
+    let lan = or_skip!(Lan::create().await, Ok(()));
     let (node, other) = (lan.host(1).await?, lan.host(2).await?);
     let speaker = Speaker::start(&node).await?;
     other.run(&format!("ip address add {V6}/64 dev eth0")).await?;
@@ -135,7 +135,7 @@ async fn duplicate_address_detection_of_another_host_finds_the_address_in_use() 
 
 #[tokio::test]
 async fn another_host_that_uses_an_address_is_reported() -> Result<()> {
-    let lan = or_skip!(lan().await, Ok(()));
+    let lan = or_skip!(Lan::create().await, Ok(()));
     let (node, other) = (lan.host(1).await?, lan.host(2).await?);
     let mut speaker = Speaker::start(&node).await?;
     // Another speaker announces the same addresses.
@@ -167,7 +167,7 @@ async fn response(announcer: &Announcer) -> Result<Response> {
 
 #[tokio::test]
 async fn only_the_standby_receives_the_answers_that_it_asks_for() -> Result<()> {
-    let lan = or_skip!(lan().await, Ok(()));
+    let lan = or_skip!(Lan::create().await, Ok(()));
     let (node, other) = (lan.host(1).await?, lan.host(2).await?);
     let client = lan.host(9).await?;
     let speaker = Speaker::start(&node).await?;

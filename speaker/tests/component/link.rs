@@ -1,11 +1,12 @@
 //! Interfaces that go down, come back, change their MAC address or do not exist yet.
 
 use crate::rig::{Rig, address};
-use crate::segment::{announcer, becomes_up, lan};
+use crate::segment::{announcer, becomes_up};
 use anyhow::{Context, Result, ensure};
 use fastrak_api::assignment::State;
 use fastrak_speaker::announcer::Announcer;
 use fastrak_speaker::interface;
+use fastrak_testkit::lan::Lan;
 use fastrak_testkit::or_skip;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ async fn a_speaker_waits_for_an_interface_that_does_not_exist_yet() -> Result<()
 
 #[tokio::test]
 async fn every_change_of_the_interface_is_noticed() -> Result<()> {
-    let lan = or_skip!(lan().await, Ok(()));
+    let lan = or_skip!(Lan::create().await, Ok(()));
     let host = lan.host(1).await?;
     let (mut announcer, mac) = announcer(&host).await?;
     for (line, expected) in [

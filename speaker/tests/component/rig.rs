@@ -1,7 +1,7 @@
 //! Nodes with speakers and a client on one segment, and a real API server. Each speaker has the
 //! ServiceAccount, the Role and the policies of `deploy/addresses`.
 
-use crate::segment::{AbortOnDrop, INTERFACE, lan, sockets};
+use crate::segment::{AbortOnDrop, INTERFACE, sockets};
 use anyhow::{Context, Result};
 use fastrak_api::assignment::{Assignment, State, lease_name};
 use fastrak_api::names;
@@ -77,7 +77,7 @@ impl Rig {
     }
 
     async fn on(plane: &'static ControlPlane) -> Result<Option<Self>> {
-        let lan = or_skip!(lan().await, Ok(None));
+        let lan = or_skip!(Lan::create().await, Ok(None));
         let (client, api) = (lan.host(99).await?, plane.client().await?);
         Ok(Some(Self { lan, client, plane, api }))
     }

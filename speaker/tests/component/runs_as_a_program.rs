@@ -1,8 +1,8 @@
 //! The program as a process with the privileges of its pod.
 
-use crate::segment::lan;
 use anyhow::{Context, Result, bail, ensure};
 use fastrak_testkit::eventually::eventually;
+use fastrak_testkit::lan::Lan;
 use fastrak_testkit::or_skip;
 use fastrak_testkit::process::{Invocation, Process};
 use std::path::Path;
@@ -34,7 +34,7 @@ fn speaker(folder: &Path) -> Result<Invocation> {
 #[tokio::test]
 async fn with_one_capability_it_uses_the_interface_of_a_default_route_that_comes_late() -> Result<()>
 {
-    let lan = or_skip!(lan().await, Ok(()));
+    let lan = or_skip!(Lan::create().await, Ok(()));
     let (host, folder) = (lan.host(1).await?, tempfile::tempdir()?);
     let log = folder.path().join("speaker.log");
     let invocation = speaker(folder.path())?.through(&AS_IN_ITS_POD).through(&host.prefix());
@@ -58,7 +58,7 @@ async fn with_one_capability_it_uses_the_interface_of_a_default_route_that_comes
 #[tokio::test]
 async fn it_reports_why_it_cannot_start() -> Result<()> {
     // Only root can drop capabilities.
-    let _lan = or_skip!(lan().await, Ok(()));
+    let _lan = or_skip!(Lan::create().await, Ok(()));
     let folder = tempfile::tempdir()?;
     let command = speaker(folder.path())?;
     for (command, says) in [

@@ -1,11 +1,11 @@
 //! Segments of hosts, and announcers on them.
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result};
 use fastrak_speaker::announcer::Announcer;
 use fastrak_speaker::frame::Mac;
 use fastrak_speaker::host::link::Sockets;
 use fastrak_speaker::interface::{InterfaceName, State};
-use fastrak_testkit::lan::{Host, Lan};
+use fastrak_testkit::lan::Host;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -22,21 +22,9 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Creates a segment, or says why none can be created here.
-pub(crate) async fn lan() -> Result<Lan> {
-    ensure!(rustix::process::geteuid().is_root(), "network namespaces require root");
-    Lan::create().await
-}
-
 /// Returns the sockets of a speaker in the network of a host.
 pub(crate) fn sockets(host: &Host) -> Result<Sockets> {
-    let network = host.network()?;
-    // A thread of its own: it stays in the host's network, and so do the sockets.
-    let thread = std::thread::spawn(move || {
-        network.enter()?;
-        Sockets::open().context("open the sockets")
-    });
-    thread.join().map_err(|_| anyhow!("the thread panicked"))?
+    host.network()?.run(|| Sockets::open().context("open the sockets"))
 }
 
 /// Returns an announcer on the interface of a host, and its MAC address.

@@ -54,8 +54,7 @@ pub(super) async fn measure(binaries: &Binaries) -> Result<Vec<Figure>> {
         setup::create_services(&client, OURS, 0..SERVICES, None).await?;
         bare.push(rate(&client, BARE, write_as_bare_client(&client)).await?);
         let before = cpu_time(webhook.pid()?)?;
-        let create_pool = async { setup::create_large_pool(&client).await.map(drop) };
-        ours.push(rate(&client, OURS, create_pool).await?);
+        ours.push(rate(&client, OURS, setup::create_large_pool(&client)).await?);
         processor.push((cpu_time(webhook.pid()?)? - before).as_secs_f64() * 1e3);
         expect_allocated(&client, SERVICES).await?;
         clean_up(&client).await?;

@@ -6,7 +6,7 @@ use crate::audit::AuditLog;
 use crate::bench::Figure;
 use crate::bench::resources::{resident_mib, whole_cpu_time};
 use crate::install::Binaries;
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
 use fastrak_testkit::lan::{Host, Lan};
 use fastrak_testkit::process::{Invocation, Process};
@@ -105,13 +105,10 @@ impl Speaker {
 
 /// Makes the API server reachable from the network of a host, at the same address as on the machine.
 fn forward(host: &Host, port: u16) -> Result<()> {
-    let network = host.network()?;
-    // A thread of its own: it stays in the host's network.
-    let thread = std::thread::spawn(move || {
-        network.enter()?;
+    let listen = move || {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context("listen in the network of a host")
-    });
-    let listener = thread.join().map_err(|_| anyhow!("the thread panicked"))??;
+    };
+    let listener = host.network()?.run(listen)?;
     listener.set_nonblocking(true).context("listen in the network of a host")?;
     let listener = tokio::net::TcpListener::from_std(listener).context("listen")?;
     tokio::spawn(async move {

@@ -65,12 +65,12 @@ pub(super) async fn node_with_speaker(client: &Client, name: &str) -> Result<Pod
 }
 
 /// Creates a pool with enough addresses for all Services.
-pub(super) async fn create_large_pool(client: &Client) -> Result<Api<AddressPool>> {
+pub(super) async fn create_large_pool(client: &Client) -> Result<()> {
     create_pool(client, &json!({ "addresses": ["198.19.0.0/16"] })).await
 }
 
 /// Creates the pool with this spec.
-pub(super) async fn create_pool(client: &Client, spec: &Value) -> Result<Api<AddressPool>> {
+pub(super) async fn create_pool(client: &Client, spec: &Value) -> Result<()> {
     let pools: Api<AddressPool> = Api::all(client.clone());
     let pool = json!({
         "apiVersion": names::ADDRESS_POOL_VERSION, "kind": "AddressPool",
@@ -78,7 +78,7 @@ pub(super) async fn create_pool(client: &Client, spec: &Value) -> Result<Api<Add
     });
     let params = PatchParams::apply("bench");
     pools.patch(POOL, &params, &Patch::Apply(&pool)).await.context("create a pool")?;
-    Ok(pools)
+    Ok(())
 }
 
 /// Returns the Services of the bench.

@@ -29,6 +29,7 @@ impl Run<'_> {
         }
     }
 
+    /// Two steps of a plan may have the same subject; the second is left to the next plan.
     fn start(&mut self, step: Step) {
         if !self.busy.insert(step.subject()) {
             return;

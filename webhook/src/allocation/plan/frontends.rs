@@ -47,7 +47,7 @@ impl<'a> Frontends<'a> {
         let (mut addresses, mut ambiguous) = (BTreeSet::new(), BTreeSet::new());
         for info in view.nodes.values() {
             let own: BTreeSet<IpAddr> = info.internal_addresses.iter().copied().collect();
-            ambiguous.extend(addresses.intersection(&own).copied().collect::<Vec<_>>());
+            ambiguous.extend(addresses.intersection(&own));
             addresses.extend(own);
         }
         // kube-proxy forwards these even if their Leases are lost or not created yet.

@@ -31,11 +31,8 @@ impl Capture {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("start a capture")?;
         let (found, seen) = unbounded_channel();
-        // A thread of its own, which stays in the network. If it fails, the channel is closed.
-        std::thread::spawn(move || {
-            network.enter()?;
-            runtime.block_on(capture(name, address, found))
-        });
+        // If it fails, the channel is closed.
+        network.spawn(move || runtime.block_on(capture(name, address, found)));
         Ok(Self(seen))
     }
 

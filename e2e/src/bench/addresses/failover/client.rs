@@ -39,11 +39,10 @@ impl Connections {
         let runtime = runtime.context("start a client")?;
         let (report, ended) = unbounded_channel();
         let (stop, stopped) = oneshot::channel();
-        // A thread of its own, which stays in the network. If it cannot enter it, the channel is closed.
-        std::thread::spawn(move || {
-            network.enter()?;
+        // If it cannot enter the network, the channel is closed.
+        network.spawn(move || {
             runtime.block_on(open_all(address, interval, report, stopped));
-            anyhow::Ok(())
+            Ok(())
         });
         Ok(Self { ended, stop })
     }
