@@ -76,13 +76,11 @@ async fn a_volume_in_use_or_of_another_namespace_is_not_adopted() -> Result<()> 
         let used = scene.create(&namespace, used).await?;
         let volume = scene.bound(&used).await?.name_any();
         scene.create(&namespace, adopt(&scene, "second", &volume)).await?;
-        let note = scene.event(&namespace, "second", "RestoreRefused").await?;
-        assert!(note.contains("in use"), "{note}");
+        scene.event_with(&namespace, "second", "RestoreRefused", "in use").await?;
         let (_, volume) = kept(&scene, &namespace).await?;
         with_namespace(&scene.client, async |other| {
             scene.create(&other, adopt(&scene, "thief", &volume)).await?;
-            let note = scene.event(&other, "thief", "RestoreRefused").await?;
-            assert!(note.contains("no volume"), "{note}");
+            scene.event_with(&other, "thief", "RestoreRefused", "no volume").await?;
             Ok(())
         })
         .await?;

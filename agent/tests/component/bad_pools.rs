@@ -20,8 +20,7 @@ async fn refused_until_repaired(
     let _agent = scene.agent()?;
     with_namespace(&scene.client, async |namespace| {
         let claim = scene.create(&namespace, scene.claim("data")).await?;
-        let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        ensure!(note.contains(words), "{note:?} does not say {words:?}");
+        scene.event_with(&namespace, "data", "ProvisioningFailed", words).await?;
         repairs(&scene.pool())?;
         scene.bound(&claim).await?;
         Ok(())
@@ -68,8 +67,8 @@ async fn a_pool_in_memory_is_used_and_warned_about() -> Result<()> {
     let memory = tempfile::tempdir_in("/dev/shm")?;
     let pool = format!("--pool=memory={},reserve=0%", memory.path().display());
     let _agent = scene.agent_with(&[&pool])?;
-    let note = scene.event("default", &scene.node, "PoolInMemory").await?;
-    ensure!(note.contains("is in memory (tmpfs): a restart of the node empties it"), "{note}");
+    let text = "is in memory (tmpfs): a restart of the node empties it";
+    scene.event_with("default", &scene.node, "PoolInMemory", text).await?;
     eventually(DEADLINE, "the pool is begun", || async {
         ensure!(memory.path().join(".fastrak-pool").exists(), "there is no marker");
         anyhow::Ok(())
@@ -108,8 +107,7 @@ async fn a_pool_that_is_not_mounted_is_refused() -> Result<()> {
     let _agent = scene.agent_with(&[&format!("--pool=disk={},mount", disk.display())])?;
     with_namespace(&scene.client, async |namespace| {
         scene.create(&namespace, scene.claim("data").class(&class)).await?;
-        let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        ensure!(note.contains("mount its disk"), "{note}");
+        scene.event_with(&namespace, "data", "ProvisioningFailed", "mount its disk").await?;
         // The other pool of this node stays usable.
         let other = scene.create(&namespace, scene.claim("other")).await?;
         scene.bound(&other).await?;
@@ -131,8 +129,7 @@ async fn a_pool_on_a_read_only_filesystem_is_refused() -> Result<()> {
     let _agent = scene.program(&["unshare", "--mount", "sh", "-c", &script])?;
     with_namespace(&scene.client, async |namespace| {
         scene.create(&namespace, scene.claim("data")).await?;
-        let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        ensure!(note.contains("read-only"), "{note}");
+        scene.event_with(&namespace, "data", "ProvisioningFailed", "read-only").await?;
         Ok(())
     })
     .await
@@ -153,8 +150,8 @@ async fn an_empty_directory_in_place_of_a_pool_with_volumes_is_refused() -> Resu
         let port = free_port()?;
         let _agent = scene.agent_with(&[&format!("--admin-addr=127.0.0.1:{port}")])?;
         let second = scene.create(&namespace, scene.claim("second")).await?;
-        let note = scene.event(&namespace, "second", "ProvisioningFailed").await?;
-        ensure!(note.contains("mount the pool's disk"), "{note}");
+        let text = "mount the pool's disk";
+        scene.event_with(&namespace, "second", "ProvisioningFailed", text).await?;
         shows(port, "fastrak_agent_pool_up{pool=\"default\"} 0").await?;
         scene.delete(&first).await?;
         scene.event("default", &volume.name_any(), "VolumeFailedDelete").await?;
@@ -178,8 +175,8 @@ async fn a_second_agent_on_the_same_pool_is_refused_and_the_message_names_the_fi
         let claim = scene.create(&namespace, scene.claim("first")).await?;
         scene.bound(&claim).await?;
         let mut second = scene.program(&[])?;
-        let note = scene.event("default", &scene.node, "PoolUnusable").await?;
-        ensure!(note.contains("in use by another agent"), "{note}");
+        let text = "in use by another agent";
+        let note = scene.event_with("default", &scene.node, "PoolUnusable", text).await?;
         ensure!(note.contains(&format!("process {}", std::process::id())), "{note}");
         // The second continues once the first has exited, in any way.
         first.end().await?;

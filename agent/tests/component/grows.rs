@@ -74,8 +74,7 @@ async fn a_claim_that_requests_more_gets_it() -> Result<()> {
             "5Mi"
         );
         assert_eq!(record(&scene, &claim)?.bytes, 5 << 20);
-        let note = scene.event(&namespace, "data", "VolumeResizeSuccessful").await?;
-        ensure!(note.contains("from 1Mi to 5Mi"), "{note}");
+        scene.event_with(&namespace, "data", "VolumeResizeSuccessful", "from 1Mi to 5Mi").await?;
         Ok(())
     })
     .await
@@ -96,9 +95,8 @@ async fn a_claim_that_requests_too_much_gets_an_event_and_can_request_less() -> 
             scene.create(&namespace, scene.claim("data").class(&class).asks("10Mi")).await?;
         scene.bound(&claim).await?;
         resize(&scene, &claim, "61Mi").await?;
-        let note = scene.event(&namespace, "data", "VolumeResizeFailed").await?;
         let figures = "pool small has 60Mi available, the claim requests 61Mi";
-        ensure!(note.contains(figures), "{note}");
+        scene.event_with(&namespace, "data", "VolumeResizeFailed", figures).await?;
         let claims = scene.claims(&namespace);
         eventually(DEADLINE, "the claim says why", || async {
             let status = claims.get("data").await?.status.context("a status")?;
@@ -183,8 +181,8 @@ async fn a_claim_without_its_label_grows_and_one_without_its_annotation_gets_an_
         }
         shows(&scene, &label, "5Mi").await?;
         assert_eq!(record(&scene, &label)?.bytes, 5 << 20);
-        let note = scene.event(&namespace, "label", "NodeLabelMissing").await?;
-        ensure!(note.contains("does not have label fastrak.io/node"), "{note}");
+        let text = "does not have label fastrak.io/node";
+        scene.event_with(&namespace, "label", "NodeLabelMissing", text).await?;
         let note = scene.event(&namespace, "both", "NodeLabelMissing").await?;
         ensure!(note.contains("label and annotation") && note.contains("does not grow"), "{note}");
         shows(&scene, &both, "1Mi").await?;

@@ -59,8 +59,8 @@ async fn a_volume_with_our_name_and_a_foreign_path_is_never_acted_upon() -> Resu
         spec.claim_ref = Some(claim);
     });
     create(&scene, volume, true).await?;
-    let note = scene.event("default", &name, "VolumeFailedDelete").await?;
-    assert!(note.contains("is not its data path in a pool"), "{note}");
+    let text = "is not its data path in a pool";
+    scene.event_with("default", &name, "VolumeFailedDelete", text).await?;
     is_unharmed(&victim)?;
     let bare = serde_json::json!({ "metadata": { "finalizers": null } });
     scene.patch_volume(&name, bare).await?;
@@ -77,8 +77,8 @@ async fn a_foreign_volume_with_a_claims_name_is_reported_and_not_changed() -> Re
         let name = format!("pvc-{}", claim.uid().context("it has a uid")?);
         create(&scene, forged(&scene, &name, &victim.join("data")), false).await?;
         let _agent = scene.agent()?;
-        let note = scene.event(&namespace, "data", "ProvisioningFailed").await?;
-        assert!(note.contains("does not belong to this claim"), "{note}");
+        let text = "does not belong to this claim";
+        scene.event_with(&namespace, "data", "ProvisioningFailed", text).await?;
         is_unharmed(&victim)?;
         scene.volumes().delete(&name, &DeleteParams::default()).await?;
         scene.bound(&claim).await?;
@@ -167,8 +167,8 @@ async fn a_volume_that_names_anothers_directory_does_not_reach_it() -> Result<()
             spec.claim_ref = Some(claim);
         });
         create(&scene, volume, true).await?;
-        let note = scene.event("default", &name, "VolumeFailedDelete").await?;
-        assert!(note.contains("is not its data path in a pool"), "{note}");
+        let text = "is not its data path in a pool";
+        scene.event_with("default", &name, "VolumeFailedDelete", text).await?;
         assert_eq!(std::fs::read_to_string(victim.join("file"))?, "precious");
         let bare = serde_json::json!({ "metadata": { "finalizers": null } });
         scene.patch_volume(&name, bare).await?;

@@ -66,8 +66,8 @@ async fn the_data_of_another_provisioner_is_imported_by_a_rename() -> Result<()>
         let policy = volume.spec.clone().and_then(|spec| spec.persistent_volume_reclaim_policy);
         assert_eq!(policy.as_deref(), Some("Retain"));
         scene.event(&namespace, "new", "VolumeImported").await?;
-        let note = scene.event("default", &old.name_any(), "VolumeImported").await?;
-        assert!(note.contains("delete this PersistentVolume"), "{note}");
+        let text = "delete this PersistentVolume";
+        scene.event_with("default", &old.name_any(), "VolumeImported", text).await?;
         scene.volumes().delete(&old.name_any(), &DeleteParams::default()).await?;
         // It is retained when its claim is deleted.
         scene.delete(&claim).await?;
@@ -86,8 +86,7 @@ async fn data_that_is_not_allowed_or_anothers_is_not_imported() -> Result<()> {
         let file = folder(&scene).join(&name).join("file");
         let refused = async |namespace: &str, claim: &str, why: &str| {
             scene.create(namespace, import(&scene, claim, &name)).await?;
-            let note = scene.event(namespace, claim, "RestoreRefused").await?;
-            ensure!(note.contains(why), "{note}");
+            scene.event_with(namespace, claim, "RestoreRefused", why).await?;
             ensure!(file.exists() && scene.directories().is_empty(), "something was moved or made");
             Ok(())
         };
@@ -114,8 +113,7 @@ async fn another_namespace_cannot_import_the_volume() -> Result<()> {
         released(&scene, &namespace, &name).await?;
         with_namespace(&scene.client, async |other| {
             scene.create(&other, import(&scene, "thief", &name)).await?;
-            let note = scene.event(&other, "thief", "RestoreRefused").await?;
-            assert!(note.contains("no volume"), "{note}");
+            scene.event_with(&other, "thief", "RestoreRefused", "no volume").await?;
             assert!(folder(&scene).join(&name).join("file").exists());
             Ok(())
         })

@@ -26,12 +26,9 @@ async fn a_claim_that_does_not_fit_gets_the_figures_and_is_served_when_there_is_
         let first = scene.create(&namespace, claim("first")).await?;
         scene.bound(&first).await?;
         let second = scene.create(&namespace, claim("second")).await?;
-        let note = scene.event(&namespace, "second", "ProvisioningFailed").await?;
         let figures = "30Mi available, the claim requests 60Mi: ";
-        ensure!(
-            note.contains(figures) && note.contains("it may grant 90Mi and has granted 60Mi"),
-            "{note}"
-        );
+        let note = scene.event_with(&namespace, "second", "ProvisioningFailed", figures).await?;
+        ensure!(note.contains("it may grant 90Mi and has granted 60Mi"), "{note}");
         scene.delete(&first).await?;
         scene.bound(&second).await?;
         Ok(())
@@ -73,8 +70,7 @@ async fn concurrent_claims_are_not_granted_the_same_space() -> Result<()> {
         agent.end().await?;
         let _agent = scene.agent_with(&[&pool])?;
         let one = scene.create(&namespace, scene.claim("one").class(&class).asks("11Mi")).await?;
-        let note = scene.event(&namespace, "one", "ProvisioningFailed").await?;
-        ensure!(note.contains("has granted 80Mi"), "{note}");
+        scene.event_with(&namespace, "one", "ProvisioningFailed", "has granted 80Mi").await?;
         scene.delete(&one).await?;
         let fits = scene.create(&namespace, scene.claim("fits").class(&class).asks("10Mi")).await?;
         scene.bound(&fits).await?;

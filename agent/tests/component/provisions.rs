@@ -1,7 +1,7 @@
 //! Claims get their volumes.
 
 use crate::scene::{Scene, path_of};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use fastrak_api::names::{self, kubernetes};
 use fastrak_api::volume::Identity;
 use fastrak_testkit::{or_skip, with_namespace};
@@ -33,8 +33,8 @@ async fn a_pinned_claim_is_bound_to_a_directory_on_its_node() -> Result<()> {
         assert_eq!(spec.capacity.context("capacity")?["storage"].0, "1500M");
         let affinity = serde_json::to_string(&spec.node_affinity)?;
         assert!(affinity.contains(&format!("host-of-{}", scene.node)), "{affinity}");
-        let note = scene.event(&namespace, "data", "ProvisioningSucceeded").await?;
-        ensure!(note.contains(&format!("in pool default on node {}", scene.node)), "{note}");
+        let text = format!("in pool default on node {}", scene.node);
+        scene.event_with(&namespace, "data", "ProvisioningSucceeded", &text).await?;
         Ok(())
     })
     .await

@@ -48,8 +48,8 @@ async fn a_quota_limits_a_volume_and_grows_while_it_is_written_to() -> Result<()
         let claim = scene.claim("data").class(&class).asks("16Mi");
         let claim = scene.create(&namespace, claim).await?;
         let volume = scene.bound(&claim).await?;
-        let note = scene.event(&namespace, "data", "ProvisioningSucceeded").await?;
-        ensure!(note.contains("a quota enforces its size"), "{note}");
+        let text = "a quota enforces its size";
+        scene.event_with(&namespace, "data", "ProvisioningSucceeded", text).await?;
         let mut file = overfill(&path_of(&volume), 32)?;
         resize(&scene, &claim, "64Mi").await?;
         shows(&scene, &claim, "64Mi").await?;
@@ -77,13 +77,12 @@ async fn without_quotas_a_class_that_requires_them_is_refused_and_another_is_ser
     let agent = scene.agent_with(&[&flag])?;
     with_namespace(&scene.client, async |namespace| {
         let claim = scene.create(&namespace, scene.claim("strict").class(&required)).await?;
-        let note = scene.event(&namespace, "strict", "ProvisioningFailed").await?;
-        ensure!(note.contains("btrfs quota enable"), "{note}");
+        scene.event_with(&namespace, "strict", "ProvisioningFailed", "btrfs quota enable").await?;
         for (name, class) in [("lax", &preferred), ("free", &off)] {
             let claim = scene.create(&namespace, scene.claim(name).class(class)).await?;
             scene.bound(&claim).await?;
-            let note = scene.event(&namespace, name, "ProvisioningSucceeded").await?;
-            ensure!(note.contains("no quota enforces its size"), "{note}");
+            let text = "no quota enforces its size";
+            scene.event_with(&namespace, name, "ProvisioningSucceeded", text).await?;
         }
         disk.enable_simple_quotas().await?;
         // A change of the claim requeues it.

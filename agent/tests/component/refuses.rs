@@ -22,8 +22,7 @@ async fn refused(
 ) -> Result<()> {
     let created = scene.claims(namespace).create(&PostParams::default(), claim).await;
     let created = created.context("create a claim")?;
-    let note = scene.event(namespace, &created.name_any(), "ProvisioningFailed").await?;
-    ensure!(note.contains(words), "{note:?} does not say {words:?}");
+    scene.event_with(namespace, &created.name_any(), "ProvisioningFailed", words).await?;
     let uid = created.uid().context("it has a uid")?;
     ensure!(!scene.directories().contains(&uid), "a directory was made");
     ensure!(scene.volumes().get_opt(&format!("pvc-{uid}")).await?.is_none(), "a volume was made");

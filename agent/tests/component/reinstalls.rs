@@ -107,8 +107,7 @@ async fn the_data_of_an_earlier_cluster_is_kept_and_adopted_by_the_documented_co
     let label = format!("  labels: {{ fastrak.io/node: {} }}\n  annotations:", scene.node);
     let claim = claim.replacen("  annotations:", &label, 1);
     run(&plane, apply, &claim).await?;
-    let note = scene.event("shop", "data", "RestoreRefused").await?;
-    ensure!(note.contains("fastrak.io/inherit-volumes=true"), "{note}");
+    scene.event_with("shop", "data", "RestoreRefused", "fastrak.io/inherit-volumes=true").await?;
     run(&plane, "kubectl delete pvc --namespace shop data", "").await?;
     run(&plane, inherit, "").await?;
     run(&plane, apply, &claim).await?;

@@ -259,14 +259,27 @@ impl Scene {
             .context("a random uid")
     }
 
-    /// Waits for an event on the object of this name. Returns its note.
+    /// Waits for an event on the object of this name. Returns its message.
     pub(crate) async fn event(&self, namespace: &str, on: &str, reason: &str) -> Result<String> {
+        self.event_with(namespace, on, reason, "").await
+    }
+
+    /// Waits for an event whose message contains `text`. An object can get several with one reason, as
+    /// the cause changes. Returns the message.
+    pub(crate) async fn event_with(
+        &self,
+        namespace: &str,
+        on: &str,
+        reason: &str,
+        text: &str,
+    ) -> Result<String> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        eventually(DEADLINE, format!("{reason} on {on}"), || async {
+        eventually(DEADLINE, format!("{reason} on {on} with {text:?}"), || async {
             let all = events.list(&ListParams::default()).await?;
             let found = all.items.iter().find(|event| {
                 event.involved_object.name.as_deref() == Some(on)
                     && event.reason.as_deref() == Some(reason)
+                    && event.message.as_deref().unwrap_or_default().contains(text)
             });
             let seen = || all.items.iter().map(|e| e.message.clone()).collect::<Vec<_>>();
             let found = found.with_context(|| format!("{:?}", seen()))?;
