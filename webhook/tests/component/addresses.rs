@@ -98,7 +98,16 @@ impl Addresses {
 
     /// Waits until the Service has exactly these addresses.
     pub(crate) async fn has(&self, name: &str, addresses: &[&str]) -> Result<()> {
-        eventually(SOON, format!("{name} has {addresses:?}"), || async {
+        self.has_within(SOON, name, addresses).await
+    }
+
+    pub(crate) async fn has_within(
+        &self,
+        deadline: Duration,
+        name: &str,
+        addresses: &[&str],
+    ) -> Result<()> {
+        eventually(deadline, format!("{name} has {addresses:?}"), || async {
             let service = self.services().get(name).await?;
             let ingress = ingress(&service);
             let has: Vec<_> = ingress.iter().filter_map(|one| one["ip"].as_str()).collect();
