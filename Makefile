@@ -9,6 +9,9 @@ AREA ?=
 # Set to any value for the largest sizes.
 FULL ?=
 
+# The program behind demo and cluster, built as for the tests.
+PLAYGROUND = cargo run --locked --package fastrak-e2e --bin playground --
+
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
 
@@ -25,18 +28,19 @@ images: ## build the container images (TAG=dev)
 	@deploy/images.sh
 
 demo: debian assets binaries ## show fastrak on a real Kubernetes
-	@target/static/playground demo
+	@$(PLAYGROUND) demo
 
 cluster: debian assets binaries ## the same cluster, left running until Ctrl-C (NODES=2)
-	@target/static/playground cluster --nodes $(NODES)
+	@$(PLAYGROUND) cluster --nodes $(NODES)
 
 cluster-down: ## stop what `make cluster` left running
-	@target/static/playground down
+	@$(PLAYGROUND) down
 
 test: debian assets binaries ## every test, against a real Kubernetes
 	@cargo test --locked --workspace --no-fail-fast && echo 'test: ok' || { echo 'test: FAILED'; exit 1; }
 
-bench: debian assets binaries ## measure fastrak beside what it is compared with (AREA=main, admission, volumes or addresses)
+bench: debian assets ## measure fastrak beside what it is compared with (AREA=main, admission, volumes or addresses)
+	@deploy/binaries.sh --bench
 	@target/static/bench $(if $(AREA),--area $(AREA)) $(if $(FULL),--full)
 
 fuzz: ## run the fuzzer for a minute for each target

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Builds the shipped programs and those behind `make demo` and `make bench`, optimised and linked
-# statically, into target/static. Prints that directory.
+# Builds the shipped programs, optimised and linked statically, into target/static. Prints that
+# directory.
+#   deploy/binaries.sh           the webhook, the agent and the speaker
+#   deploy/binaries.sh --bench   also the programs behind `make bench`, built in the same way
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,11 +15,19 @@ flags="-C target-feature=+crt-static"
 if [ "$(printf '%s\n' 'glibc 2.36' "$(getconf GNU_LIBC_VERSION)" | sort -V | head -n 1)" = 'glibc 2.36' ]; then
     flags+=" -C link-arg=-Wl,-z,pack-relative-relocs"
 fi
-RUSTFLAGS="${RUSTFLAGS:-} $flags" cargo build --locked --release --target "$host" \
-    -p fastrak-webhook -p fastrak-agent -p fastrak-speaker -p fastrak-e2e --bins >&2
+export RUSTFLAGS="${RUSTFLAGS:-} $flags"
+
+programs=(fastrak-webhook fastrak-agent fastrak-speaker)
+build=(cargo build --locked --release --target "$host")
+"${build[@]}" "${programs[@]/#/--package=}" >&2
+if [[ "${1:-}" == --bench ]]; then
+    # A build of its own, so that the shipped programs get no features of its dependencies.
+    "${build[@]}" --package=fastrak-e2e --bin=bench --bin=bare-handler >&2
+    programs+=(bench bare-handler)
+fi
 
 mkdir -p target/static
-for name in fastrak-webhook fastrak-agent fastrak-speaker playground bench bare-handler; do
+for name in "${programs[@]}"; do
     # A running program cannot be written, but it can be replaced.
     cp "target/$host/release/$name" "target/static/.$name"
     mv "target/static/.$name" "target/static/$name"

@@ -120,7 +120,7 @@ impl Peers {
 
 fn bare_handler(binaries: &Binaries) -> Result<PathBuf> {
     let path = binaries.webhook.with_file_name("bare-handler");
-    ensure!(path.is_file(), "{} is missing; run `make binaries`", path.display());
+    ensure!(path.is_file(), "{} is missing; run `make bench`", path.display());
     Ok(path)
 }
 
