@@ -68,7 +68,7 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Reflector<K, V> {
 mod tests {
     use super::*;
 
-    fn shown(reflector: &Reflector<&'static str, i32>) -> Option<Vec<(&'static str, i32)>> {
+    fn objects(reflector: &Reflector<&'static str, i32>) -> Option<Vec<(&'static str, i32)>> {
         reflector.all().map(|all| all.iter().map(|(key, value)| (*key, *value)).collect())
     }
 
@@ -77,16 +77,16 @@ mod tests {
         let mut reflector = Reflector::default();
         assert!(!reflector.apply(Event::Init));
         assert!(!reflector.apply(Event::InitApply(("a", Some(1)))));
-        assert_eq!(shown(&reflector), None);
+        assert_eq!(objects(&reflector), None);
         assert!(reflector.apply(Event::InitDone));
-        assert_eq!(shown(&reflector), Some(vec![("a", 1)]));
+        assert_eq!(objects(&reflector), Some(vec![("a", 1)]));
     }
 
     #[test]
     fn an_empty_list_is_complete() {
         let mut reflector = Reflector::<&str, i32>::default();
         assert!(reflector.apply(Event::InitDone));
-        assert_eq!(shown(&reflector), Some(vec![]));
+        assert_eq!(objects(&reflector), Some(vec![]));
     }
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
         assert!(reflector.apply(Event::Apply(("a", Some(2)))));
         assert!(!reflector.apply(Event::Delete(("b", Some(0)))));
         assert!(reflector.apply(Event::Delete(("a", Some(0)))));
-        assert_eq!(shown(&reflector), Some(vec![]));
+        assert_eq!(objects(&reflector), Some(vec![]));
     }
 
     #[test]
@@ -109,10 +109,10 @@ mod tests {
         {
             reflector.apply(event);
         }
-        assert_eq!(shown(&reflector), Some(vec![("a", 1)]));
+        assert_eq!(objects(&reflector), Some(vec![("a", 1)]));
         assert!(!reflector.apply(Event::Apply(("b", None))));
         assert!(reflector.apply(Event::Apply(("a", None))));
-        assert_eq!(shown(&reflector), Some(vec![]));
+        assert_eq!(objects(&reflector), Some(vec![]));
         assert!(!reflector.apply(Event::Delete(("a", None))));
     }
 
@@ -123,9 +123,9 @@ mod tests {
             reflector.apply(event);
         }
         assert!(!reflector.apply(Event::InitApply(("b", Some(2)))));
-        assert_eq!(shown(&reflector), Some(vec![("a", 1)]));
+        assert_eq!(objects(&reflector), Some(vec![("a", 1)]));
         assert!(reflector.apply(Event::InitDone));
-        assert_eq!(shown(&reflector), Some(vec![("b", 2)]));
+        assert_eq!(objects(&reflector), Some(vec![("b", 2)]));
         for event in [Event::Init, Event::InitApply(("b", Some(2)))] {
             reflector.apply(event);
         }

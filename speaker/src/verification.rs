@@ -19,7 +19,7 @@ const WAIT: Duration = Duration::from_millis(300);
 
 /// The time after which a station that uses the address counts as foreign. Until then it may be the node
 /// that had the address before, and has not heard of the change.
-const PATIENCE: Duration = Duration::from_secs(3);
+const FOREIGN_AFTER: Duration = Duration::from_secs(3);
 
 /// The check of one address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Verification {
     /// Returns a check that starts at `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { next: now + DELAY, sent: 0, in_use_by: None, refuse_after: now + PATIENCE }
+        Self { next: now + DELAY, sent: 0, in_use_by: None, refuse_after: now + FOREIGN_AFTER }
     }
 
     /// Returns what to do at `now`. A probe counts as sent when it is returned.

@@ -22,7 +22,7 @@ use crate::process::{Invocation, Process};
 /// The port of the discard protocol (RFC 863).
 const DISCARD: u16 = 9;
 /// How long a client waits for a connection, or for a response.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An Ethernet segment.
 #[derive(Debug)]
@@ -175,8 +175,8 @@ fn send_to(address: IpAddr) -> Result<()> {
 }
 
 fn exchange(address: SocketAddr, request: &str) -> Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).context("connect")?;
-    stream.set_read_timeout(Some(PATIENCE)).context("set a timeout")?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT).context("connect")?;
+    stream.set_read_timeout(Some(TIMEOUT)).context("set a timeout")?;
     stream.write_all(request.as_bytes()).context("send a request")?;
     let mut response = String::new();
     stream.read_to_string(&mut response).context("read a response")?;

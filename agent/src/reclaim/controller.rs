@@ -28,7 +28,7 @@ use std::time::Duration;
 
 /// How long a volume may stay mounted before it is reported: a terminating pod keeps it for a
 /// while.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REPORT_MOUNTED_AFTER: Duration = Duration::from_secs(30);
 
 /// How often the removal of the finalizer is repeated: others remove theirs concurrently.
 const FINALIZE_ATTEMPTS: usize = 5;
@@ -188,7 +188,7 @@ fn wait(context: &Context, id: &VolumeId, volume: &Volume, reason: &Reason) -> O
         Reason::ClaimExists => (false, Backoff::Refused),
         Reason::Mounted => {
             context.unmounts.wake_after(id, id);
-            (context.unfinished.waited(id) >= PATIENCE, Backoff::Busy)
+            (context.unfinished.waited(id) >= REPORT_MOUNTED_AFTER, Backoff::Busy)
         }
         Reason::MountsUnknown => (true, Backoff::Busy),
         Reason::RecordedClaimExists { .. }

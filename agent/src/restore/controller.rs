@@ -52,7 +52,7 @@ pub(crate) async fn reconcile(
     };
     let request = Request { claim, plan: &plan, id: volume, method };
     match carry_out(context, &request).await {
-        Ok(step) => settle(context, &request, step),
+        Ok(step) => report_step(context, &request, step),
         Err(failure) => {
             context.metrics.restore(method.into(), Restore::failed);
             context.failed(id, claim, &failure)
@@ -61,7 +61,7 @@ pub(crate) async fn reconcile(
 }
 
 /// Reports the step that was carried out. Returns the outcome.
-fn settle(context: &Context, request: &Request<'_>, step: Step) -> Outcome {
+fn report_step(context: &Context, request: &Request<'_>, step: Step) -> Outcome {
     let (own, kind) = (&request.plan.spec.identity.volume, request.method.into());
     let report =
         |text: String| context.report(own, request.claim, EventReason::RestoreRefused, &text);

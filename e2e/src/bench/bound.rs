@@ -9,7 +9,7 @@ use std::future::ready;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A watch of claims that is opened before the measurement.
 pub(crate) struct Bound {
@@ -49,7 +49,7 @@ impl Bound {
             let first = wanted.try_next().await.context("watch claims")?;
             first.map(drop).with_context(|| format!("the watch ended before {what}"))
         };
-        tokio::time::timeout(PATIENCE, seen).await.with_context(|| format!("never: {what}"))?
+        tokio::time::timeout(TIMEOUT, seen).await.with_context(|| format!("never: {what}"))?
     }
 }
 

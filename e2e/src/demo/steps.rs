@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The timeout of a step on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A cluster with fastrak, as the demo sees it.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Demo<'_> {
     }
 
     pub(super) async fn rollout(&self, what: &str) -> Result<()> {
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
         self.kubectl(&["rollout", "status", what, &timeout]).await.map(drop)
     }
 
@@ -112,7 +112,7 @@ impl Demo<'_> {
         path_is: (&str, &str),
     ) -> Result<()> {
         let (path, wanted) = path_is;
-        eventually(PATIENCE, what, || async {
+        eventually(TIMEOUT, what, || async {
             match self.read(kind, name, path).await? {
                 found if found == wanted => Ok(()),
                 found => bail!("{path} is {found:?}"),
@@ -123,7 +123,7 @@ impl Demo<'_> {
 
     /// Waits until a Service has this number of addresses, and returns them.
     pub(super) async fn until_addresses(&self, name: &str, count: usize) -> Result<Vec<IpAddr>> {
-        eventually(PATIENCE, format!("{name} has {count} addresses"), || async {
+        eventually(TIMEOUT, format!("{name} has {count} addresses"), || async {
             let all = self.read("svc", name, ".status.loadBalancer.ingress[*].ip").await?;
             let all: Result<Vec<_>, _> = all.split_whitespace().map(str::parse).collect();
             let all = all.context("read the addresses")?;
@@ -134,7 +134,7 @@ impl Demo<'_> {
     }
 
     pub(super) async fn until_none(&self, what: &str, args: &[&str]) -> Result<()> {
-        eventually(PATIENCE, what, || async {
+        eventually(TIMEOUT, what, || async {
             match self.kubectl(args).await? {
                 found if found.is_empty() => Ok(()),
                 found => bail!("{found}"),
@@ -144,7 +144,7 @@ impl Demo<'_> {
     }
 
     pub(super) async fn until_pools_are_empty(&self) -> Result<()> {
-        eventually(PATIENCE, "the pools are empty", || async {
+        eventually(TIMEOUT, "the pools are empty", || async {
             for (node, pool) in &self.pools {
                 let found = pools::volumes(pool)?;
                 ensure!(found.is_empty(), "in the pool of {node}: {found:?}");
@@ -157,7 +157,7 @@ impl Demo<'_> {
     /// Gets a page of a Service from outside of the cluster until it begins with `text`.
     pub(super) async fn get(&self, address: SocketAddr, path: &str, text: &str) -> Result<()> {
         let outsider = self.outsider.context("there are no real nodes")?;
-        let page = eventually(PATIENCE, format!("{address}{path} answers"), || async {
+        let page = eventually(TIMEOUT, format!("{address}{path} answers"), || async {
             let page = outsider.get(address, path).await?;
             ensure!(page.starts_with(text), "{page:?}");
             Ok(page)
@@ -168,7 +168,7 @@ impl Demo<'_> {
 
     pub(super) async fn kubectl(&self, args: &[&str]) -> Result<String> {
         let command: Invocation = self.control_plane.kubectl_command();
-        let ran = command.args(args).timeout(PATIENCE + Duration::from_secs(10)).run().await;
+        let ran = command.args(args).timeout(TIMEOUT + Duration::from_secs(10)).run().await;
         Ok(ran.with_context(|| format!("kubectl {}", args.join(" ")))?.stdout)
     }
 }

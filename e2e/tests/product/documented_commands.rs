@@ -29,7 +29,7 @@ const FIRST: [&str; 2] = ["README.md", "deploy/README.md"];
 /// The page that ends with the removal of fastrak comes last.
 const LAST: &str = "docs/operations.md";
 /// Longer than any command of the pages takes.
-const PATIENCE: Duration = Duration::from_secs(330);
+const TIMEOUT: Duration = Duration::from_secs(330);
 /// The nodes that the pages name.
 const NODES: [&str; 2] = ["worker-1", "worker-2"];
 
@@ -137,7 +137,7 @@ impl Shell {
         let script = format!("cd '{folder}'\nexport PATH='{programs}':\"$PATH\"\n{text}");
         let bash = Invocation::new("bash").args(["-euo", "pipefail", "-c", &script]);
         let bash = bash.env("KUBECONFIG", self.kubeconfig.display().to_string());
-        bash.timeout(PATIENCE).run().await.map(drop)
+        bash.timeout(TIMEOUT).run().await.map(drop)
     }
 }
 

@@ -14,7 +14,7 @@ const ROOT: &str = "/sys/fs/cgroup";
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "memory", "hugetlb", "pids"];
 
 /// The timeout until killed processes have left their control groups.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Creates the group of a node, which a kubelet expects. Returns its path.
 pub(crate) fn create(id: &str, node: &str) -> Result<String> {
@@ -34,7 +34,7 @@ pub(crate) fn create(id: &str, node: &str) -> Result<String> {
 
 /// Removes the groups of a cluster whose processes were killed.
 pub(crate) fn remove(id: &str) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     for hierarchy in hierarchies() {
         let group = hierarchy.join(format!("{PREFIX}{id}"));
         while group.is_dir() && !remove_group(&group) && Instant::now() < deadline {

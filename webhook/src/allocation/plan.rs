@@ -203,7 +203,7 @@ fn with_lost_records(view: View<'_>) -> Option<BTreeMap<Key, AddressService>> {
     let is_owned = |service: &&AddressService| {
         let may_share = |owner: &Owner| service.shared.is_some() && owner.key.0 == service.key.0;
         let is_owner = |owner: &Owner| owner.uid == service.uid || may_share(owner);
-        let mut shown = service.shown.iter();
+        let mut shown = service.in_status.iter();
         let has_lease = |at: &IpAddr| {
             frontends.contains(&(service.uid.as_str(), *at))
                 || view.leases.get(at).is_some_and(|lease| is_owner(&lease.owner))

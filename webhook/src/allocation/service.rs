@@ -44,7 +44,7 @@ pub(super) struct AddressService {
     /// show.
     pub(super) published: Vec<IpAddr>,
     /// All addresses in its status. A user can remove the record of who wrote them, but not change them.
-    pub(super) shown: Vec<IpAddr>,
+    pub(super) in_status: Vec<IpAddr>,
 }
 
 #[derive(Default, Deserialize)]
@@ -110,8 +110,8 @@ impl AddressService {
         }
         let Extra { metadata, spec, status } = serde_json::from_str(text)?;
         let entries = status.load_balancer.ingress.unwrap_or_default();
-        let shown = entries.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok());
-        let shown: Vec<IpAddr> = shown.collect();
+        let in_status = entries.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok());
+        let in_status: Vec<IpAddr> = in_status.collect();
         let this = Self {
             key: key.clone(),
             version: metadata.resource_version.parse().unwrap_or_default(),
@@ -124,8 +124,8 @@ impl AddressService {
             needs_all_families: spec.ip_family_policy.as_deref() == Some("RequireDualStack"),
             shared: shared(metadata.annotations.as_ref()),
             requested: requested(metadata.annotations.as_ref(), &spec),
-            published: if is_published { shown.clone() } else { Vec::new() },
-            shown,
+            published: if is_published { in_status.clone() } else { Vec::new() },
+            in_status,
             uid: metadata.uid,
         };
         Ok((key, Some(this)))
@@ -133,7 +133,7 @@ impl AddressService {
 
     /// Returns the Service with the addresses in its status as fastrak's.
     pub(super) fn owning_all(&self) -> Self {
-        Self { is_foreign: false, published: self.shown.clone(), ..self.clone() }
+        Self { is_foreign: false, published: self.in_status.clone(), ..self.clone() }
     }
 
     /// Returns the mode that should give it an address.
@@ -155,7 +155,7 @@ impl AddressService {
     }
 
     /// Returns whether it should have an address.
-    pub(super) fn wants(&self) -> bool {
+    pub(super) fn needs_address(&self) -> bool {
         self.mode().is_some()
     }
 
@@ -287,15 +287,15 @@ mod tests {
             let service = read(&published_by(manager)).unwrap();
             assert_eq!((service.mode(), &service.published), (None, &vec![]), "{manager}");
             let owning = service.owning_all();
-            assert_eq!((owning.mode(), &owning.published), (service.decided, &service.shown));
-            assert_eq!(service.shown, ["192.0.2.9".parse::<IpAddr>().unwrap()]);
+            assert_eq!((owning.mode(), &owning.published), (service.decided, &service.in_status));
+            assert_eq!(service.in_status, ["192.0.2.9".parse::<IpAddr>().unwrap()]);
         }
     }
 
     #[test]
     fn a_service_that_keeps_an_address_of_an_earlier_decision_is_kept_until_it_is_cleared() {
         let mut object = published_by(names::MANAGER_ADDRESSES);
-        assert!(read(&object).unwrap().wants());
+        assert!(read(&object).unwrap().needs_address());
         object["metadata"]["annotations"][names::BALANCER_DECISION] = json!("inlets");
         let service = read(&object).unwrap();
         let address: IpAddr = "192.0.2.9".parse().unwrap();

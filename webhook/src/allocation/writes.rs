@@ -124,7 +124,8 @@ impl Writer {
     ) -> Result<Written, WriteError> {
         let live = self.live(&lease.owner).await?.filter(|_| !lease.is_refused());
         let needs = |live: &AddressService| {
-            live.shown.contains(&lease.address()) || (!is_duplicate && live.keeps(lease.address()))
+            live.in_status.contains(&lease.address())
+                || (!is_duplicate && live.keeps(lease.address()))
         };
         if live.as_ref().is_some_and(needs) {
             return Ok(Written::Superseded);
@@ -255,10 +256,11 @@ fn unchanged(service: &AddressService, addresses: &[IpAddr]) -> Vec<PatchOperati
     let ip = |at: usize| {
         PointerBuf::from_tokens(["status", "loadBalancer", "ingress", &at.to_string(), "ip"])
     };
-    let shown = service.shown.iter().enumerate().map(|(at, address)| test(ip(at), json!(address)));
+    let shown =
+        service.in_status.iter().enumerate().map(|(at, address)| test(ip(at), json!(address)));
     let uid = test(PointerBuf::from_tokens(["metadata", "uid"]), json!(service.uid));
     let mut operations: Vec<_> = [uid].into_iter().chain(shown).collect();
-    if !addresses.iter().all(|address| service.shown.contains(address)) {
+    if !addresses.iter().all(|address| service.in_status.contains(address)) {
         operations.push(only_version(&service.version.to_string()));
     }
     operations

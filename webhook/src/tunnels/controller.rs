@@ -71,7 +71,7 @@ enum TunnelError {
 struct Run<'a> {
     parts: &'a TunnelController,
     tunnels: Reflector<Key, OwnedTunnel>,
-    keepers: Reflector<Key, ()>,
+    tunnel_services: Reflector<Key, ()>,
     /// When each Tunnel that is left behind was first seen.
     seen: BTreeMap<Key, Instant>,
     backoff: KeyedBackoff<Key, Instant>,
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
         Self {
             parts,
             tunnels: Reflector::default(),
-            keepers: Reflector::default(),
+            tunnel_services: Reflector::default(),
             seen: BTreeMap::new(),
             backoff: KeyedBackoff::new(FIRST_DELAY, MAX_DELAY, FORGET_AFTER),
         }
@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
             let due = next.as_ref().map(|(due, _)| *due);
             tokio::select! {
                 Some(event) = tunnels.next() => drop(self.tunnels.apply(event)),
-                Some(event) = services.next() => drop(self.keepers.apply(event)),
+                Some(event) = services.next() => drop(self.tunnel_services.apply(event)),
                 Ok(()) = changes.changed() => if !self.parts.is_installed() {
                     return;
                 },
@@ -164,8 +164,9 @@ impl<'a> Run<'a> {
     /// Returns the Tunnel that is deleted next, with the time.
     fn next(&mut self) -> Option<(Instant, Key)> {
         let snapshot = self.parts.store.latest()?;
-        let (tunnels, keepers) = (self.tunnels.all()?, self.keepers.all()?);
-        let view = View { tunnels: &tunnels, keepers: &keepers, snapshot: &snapshot };
+        let (tunnels, tunnel_services) = (self.tunnels.all()?, self.tunnel_services.all()?);
+        let view =
+            View { tunnels: &tunnels, tunnel_services: &tunnel_services, snapshot: &snapshot };
         let (now, instant) = (clock::now(), Instant::now());
         let planned: BTreeMap<_, _> = plan(view).collect();
         self.seen.retain(|key, _| planned.contains_key(key));

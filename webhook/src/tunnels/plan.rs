@@ -15,7 +15,7 @@ const MACHINE_CREATION: SignedDuration = SignedDuration::from_mins(10);
 pub(super) struct View<'a> {
     pub(super) tunnels: &'a BTreeMap<Key, OwnedTunnel>,
     /// The Services that keep their Tunnels.
-    pub(super) keepers: &'a BTreeMap<Key, ()>,
+    pub(super) tunnel_services: &'a BTreeMap<Key, ()>,
     pub(super) snapshot: &'a Snapshot,
 }
 
@@ -42,7 +42,8 @@ pub(super) fn plan<'a>(view: View<'a>) -> impl Iterator<Item = (&'a Key, Timesta
         let (namespace, _) = key;
         let is_excluded =
             view.snapshot.is_system(namespace) || view.snapshot.is_opted_out(namespace);
-        let is_kept = is_excluded || view.keepers.contains_key(&tunnel.service_key(namespace));
+        let is_kept =
+            is_excluded || view.tunnel_services.contains_key(&tunnel.service_key(namespace));
         let from = deletable_from(tunnel)?;
         (!is_kept).then_some((key, from))
     })
@@ -102,8 +103,8 @@ mod tests {
     /// Returns the time from which the Tunnel may be deleted.
     fn due(namespace: &str, tunnel: OwnedTunnel, snapshot: &Snapshot) -> Option<Timestamp> {
         let tunnels = [(key(namespace, "web-tunnel"), tunnel)].into();
-        let keepers = [(key("shop", "other"), ()), (key("other", "web"), ())].into();
-        let view = View { tunnels: &tunnels, keepers: &keepers, snapshot };
+        let tunnel_services = [(key("shop", "other"), ()), (key("other", "web"), ())].into();
+        let view = View { tunnels: &tunnels, tunnel_services: &tunnel_services, snapshot };
         plan(view).map(|(_, from)| from).next()
     }
 
@@ -159,8 +160,9 @@ mod tests {
     #[test]
     fn tunnels_of_services_that_keep_them_are_not_planned() {
         let tunnels = [(key("shop", "web-tunnel"), tunnel(Some("m1")))].into();
-        let keepers = [(key("shop", "web"), ())].into();
-        let view = View { tunnels: &tunnels, keepers: &keepers, snapshot: &snapshot(&[]) };
+        let tunnel_services = [(key("shop", "web"), ())].into();
+        let view =
+            View { tunnels: &tunnels, tunnel_services: &tunnel_services, snapshot: &snapshot(&[]) };
         assert_eq!(plan(view).count(), 0);
     }
 

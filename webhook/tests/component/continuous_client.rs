@@ -26,7 +26,7 @@ use tokio_rustls::TlsConnector;
 
 /// The pause between two calls: short enough to notice any gap, and a core stays free.
 const PACE: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The successful calls and the failures.
 #[derive(Default)]
@@ -116,10 +116,10 @@ async fn call_each(
     let mut log = CallLog::default();
     let mut turns = replicas.iter().cycle();
     while let (Some(()), Some(replica)) = (paced(&end).await, turns.next()) {
-        let read = tokio::time::timeout(PATIENCE, published(&configurations)).await;
+        let read = tokio::time::timeout(TIMEOUT, published(&configurations)).await;
         // While the API server is away, it is what API servers knew last.
         bundle = read.ok().and_then(Result::ok).unwrap_or(bundle);
-        let outcome = tokio::time::timeout(PATIENCE, call(*replica, &bundle)).await;
+        let outcome = tokio::time::timeout(TIMEOUT, call(*replica, &bundle)).await;
         log.note(outcome.unwrap_or_else(|_| Err(anyhow!("no answer"))), excused);
     }
     log

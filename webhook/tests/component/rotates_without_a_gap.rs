@@ -20,7 +20,7 @@ pub(crate) const SHORT: [&str; 3] =
 const ROTATIONS: usize = 10;
 
 /// The timeout of ten rotations, which take a minute and a half.
-const PATIENCE: Duration = Duration::from_secs(240);
+const TIMEOUT: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_ten_rotations_of_the_ca_no_call_fails() -> Result<()> {
@@ -38,7 +38,7 @@ async fn through_ten_rotations_of_the_ca_no_call_fails() -> Result<()> {
             .await?;
     let caller = caller.and_through_the_api_server(&cluster);
     let (signed, longest) = (Mutex::new(BTreeSet::new()), Mutex::new(0));
-    let waited = eventually(PATIENCE, "ten rotations", || async {
+    let waited = eventually(TIMEOUT, "ten rotations", || async {
         let text = seen.stored(names::SECRET_CA_CERT).await?;
         let bundle = Bundle::parse(std::str::from_utf8(&text)?)?;
         let mut signed = signed.lock().unwrap();

@@ -15,7 +15,7 @@ const CONNECTIONS: usize = 2000;
 /// The time until first lists and the allocator have settled.
 const SETTLE: Duration = Duration::from_secs(5);
 /// The timeout of a connection and its first response.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Measures a replica without other clients.
 pub(crate) async fn measure(cluster: &BenchCluster, binaries: &Binaries) -> Result<Vec<Figure>> {
@@ -46,7 +46,7 @@ async fn keep(target: &Target) -> Vec<Connection> {
             connection.call(&mut review, number).await?;
             anyhow::Ok(connection)
         };
-        let Ok(Ok(connection)) = tokio::time::timeout(PATIENCE, one).await else { break };
+        let Ok(Ok(connection)) = tokio::time::timeout(TIMEOUT, one).await else { break };
         kept.push(connection);
     }
     let mut open = Vec::new();

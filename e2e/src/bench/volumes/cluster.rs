@@ -17,7 +17,7 @@ const NODE: &str = "bench-node";
 pub(super) const NAMESPACE: &str = "default";
 /// A class without trash that allows growth.
 const CLASS: &str = "bench";
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The cluster with fastrak.
 pub(super) struct BenchCluster {
@@ -57,7 +57,7 @@ impl BenchCluster {
 
     /// Waits until this claim is Bound.
     pub(super) async fn bound(&self, name: &str) -> Result<()> {
-        bound_claim(&self.claims, name, PATIENCE).await.map(drop)
+        bound_claim(&self.claims, name, TIMEOUT).await.map(drop)
     }
 
     pub(super) async fn delete(&self, name: &str) -> Result<()> {

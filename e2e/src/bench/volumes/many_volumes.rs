@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const VOLUMES: usize = 1_000;
 const AT_ONCE: usize = 8;
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 /// The time until delayed events are recorded and the allocator has settled.
 const SETTLE: Duration = Duration::from_secs(15);
 /// Whole minutes, because the agent measures usage once a minute.
@@ -27,7 +27,7 @@ pub(super) async fn measure(cluster: &mut BenchCluster) -> Result<Vec<Figure>> {
         async move { cluster.claim(&format!("one-of-many-{number}")).await.map(drop) }
     };
     made.try_for_each_concurrent(AT_ONCE, ask).await?;
-    eventually(PATIENCE, "all are Bound", || async { all_bound(cluster).await }).await?;
+    eventually(TIMEOUT, "all are Bound", || async { all_bound(cluster).await }).await?;
     let took = started.elapsed().as_secs_f64();
     tokio::time::sleep(SETTLE).await;
     let made = resident_mib(cluster.agent_pid()?)?;

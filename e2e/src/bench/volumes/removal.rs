@@ -19,7 +19,7 @@ const IDLE: usize = 30;
 /// The maximum and the minimum number of claims during the removal.
 const BUSY: usize = 60;
 const LEAST: usize = 10;
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const VICTIM: &str = "victim";
 
 /// Measures claims before, during and after a removal.
@@ -36,7 +36,7 @@ pub(super) async fn measure(cluster: &BenchCluster, full: bool) -> Result<Vec<Fi
     cluster.delete(VICTIM).await?;
     let trash = cluster.pool().join(".trash");
     let trashed = || async { in_trash(&trash, &uid).context("not yet") };
-    let trashed = eventually(PATIENCE, "it is in the trash", trashed).await?;
+    let trashed = eventually(TIMEOUT, "it is in the trash", trashed).await?;
     let started = Instant::now();
     let busy = claims.times(BUSY, || trashed.exists()).await?;
     let took = started.elapsed().as_secs_f64();

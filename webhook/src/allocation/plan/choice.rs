@@ -49,7 +49,7 @@ impl<'a> Choice<'a> {
         let nodes = view.nodes.values().flat_map(|info| &info.addresses);
         let known = view.leases.keys().chain(view.pending.keys()).chain(view.occupied);
         let mut users: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for service in view.services.values().filter(|service| service.wants()) {
+        for service in view.services.values().filter(|service| service.needs_address()) {
             for address in &service.published {
                 users.entry(*address).or_default().push(service);
             }

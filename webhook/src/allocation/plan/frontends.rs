@@ -221,7 +221,7 @@ impl<'a> Frontends<'a> {
             let Some(service) = self.view.owner(&lease.owner) else { return true };
             // The last Lease shows that the address in the status is fastrak's.
             let is_last = !needed.contains(&(frontend.address, service.uid.as_str()));
-            if is_last && service.shown.contains(&frontend.address) {
+            if is_last && service.in_status.contains(&frontend.address) {
                 return false;
             }
             let is_moved = self
@@ -254,5 +254,5 @@ fn asks_for(service: &AddressService, frontend: Frontend) -> bool {
 /// Returns whether kube-proxy forwards the frontend to the Service.
 pub(in crate::allocation) fn forwards(service: &AddressService, frontend: Frontend) -> bool {
     let may_have_port = has_port(service, frontend) || service.ports.len() > MAX_PORTS;
-    service.shown.contains(&frontend.address) && may_have_port
+    service.in_status.contains(&frontend.address) && may_have_port
 }

@@ -46,7 +46,7 @@ pub(super) fn is_releasable(lease: &AddressLease, view: View<'_>) -> bool {
     }
     let (namespace, _) = &lease.owner.key;
     let mut services = view.services.values().filter(|service| service.key.0 == *namespace);
-    services.all(|service| !service.shown.contains(&lease.address()))
+    services.all(|service| !service.in_status.contains(&lease.address()))
 }
 
 /// Returns the problem of a Service that uses the address of a Lease, or that it was proposed for.

@@ -46,7 +46,7 @@ fn key(name: &str) -> Key {
 
 impl AddressService {
     fn publish(&mut self, addresses: &[IpAddr]) {
-        (self.published, self.shown) = (addresses.to_vec(), addresses.to_vec());
+        (self.published, self.in_status) = (addresses.to_vec(), addresses.to_vec());
     }
 
     /// Removes the record of who wrote the addresses.
@@ -89,7 +89,7 @@ impl Cluster {
             requested: Ok(vec![]),
             shared: None,
             published: vec![],
-            shown: vec![],
+            in_status: vec![],
         };
         self.services.entry(key(name)).or_insert(service)
     }
@@ -173,7 +173,7 @@ impl Cluster {
     }
 
     fn steps(&self) -> Vec<String> {
-        self.plan().steps.iter().map(shown).collect()
+        self.plan().steps.iter().map(describe).collect()
     }
 
     fn problems(&self) -> Vec<String> {
@@ -213,7 +213,7 @@ impl Cluster {
     }
 
     /// Carries out plans until nothing is left to do. Returns the number of plans.
-    fn settle(&mut self) -> usize {
+    fn converge(&mut self) -> usize {
         for round in 0.. {
             let steps = self.plan().steps;
             if steps.is_empty() {
@@ -226,7 +226,7 @@ impl Cluster {
     }
 }
 
-fn shown(step: &Step) -> String {
+fn describe(step: &Step) -> String {
     let nodes = |nodes: &Nodes| {
         let standby = nodes.standby.as_ref().map_or("-", |standby| standby.as_str());
         format!("{}/{standby}", nodes.holder)

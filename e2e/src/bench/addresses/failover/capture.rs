@@ -18,7 +18,7 @@ use tokio::time::timeout;
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long the capture waits for a packet that should come.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running capture. Dropping it stops it.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Capture {
     /// Waits for the next packet, and forgets all before. Returns its station.
     pub(super) async fn next(&mut self) -> Result<Mac> {
         self.take()?;
-        let next = timeout(PATIENCE, self.0.recv()).await.context("nobody answers")?;
+        let next = timeout(TIMEOUT, self.0.recv()).await.context("nobody answers")?;
         next.context("the capture has stopped")
     }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 /// SYN: a connection is lost if its SYN or the answer to it is.
 const CONNECT: Duration = Duration::from_millis(900);
 /// How long the client waits for an answer that should come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running client. Dropping it stops it.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Connections {
             }
             answered
         };
-        let first = timeout(PATIENCE, first).await.context("no connection is answered")?;
+        let first = timeout(TIMEOUT, first).await.context("no connection is answered")?;
         first.context("the client has stopped")
     }
 

@@ -49,7 +49,7 @@ fn a_service_gets_the_addresses_of_all_nodes_that_accept_its_ports() {
         "propose 192.0.2.3:80/TCP for web to c as proposed",
     ];
     assert_eq!(cluster.steps(), expected);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web"), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
     assert_eq!(cluster.problems(), [""; 0]);
 }
@@ -58,7 +58,7 @@ fn a_service_gets_the_addresses_of_all_nodes_that_accept_its_ports() {
 fn an_address_is_published_once_its_node_has_accepted_all_ports() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80, 443]);
-    cluster.settle();
+    cluster.converge();
     cluster.frontend("192.0.2.1.tcp.443", "web", "a", State::Proposed);
     cluster.frontend("192.0.2.2.tcp.443", "web", "b", State::Refused);
     assert_eq!(cluster.steps(), ["publish [192.0.2.3] of web"]);
@@ -68,7 +68,7 @@ fn an_address_is_published_once_its_node_has_accepted_all_ports() {
     // The speaker finds the port free later.
     cluster.frontend("192.0.2.1.tcp.443", "web", "a", State::Accepted);
     cluster.frontend("192.0.2.2.tcp.443", "web", "b", State::Accepted);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web").len(), 3);
 }
 
@@ -77,13 +77,13 @@ fn of_two_services_with_one_port_the_older_one_gets_it() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]).created = Some(Timestamp::from_second(1).unwrap());
     cluster.on_nodes("api", &[80]).created = Some(Timestamp::from_second(2).unwrap());
-    cluster.settle();
+    cluster.converge();
     assert_eq!((cluster.published("web").len(), cluster.published("api").len()), (3, 0));
     let expected = "no node can serve all ports of the Service on its own address: 80/TCP on a, b, \
                     c: Service shop/web has it; free the port, or change spec.ports";
     assert_eq!(cluster.problems(), [expected]);
     cluster.services.remove(&key("web"));
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("api").len(), 3);
     assert!(cluster.frontends.values().all(|lease| lease.owner.key == key("api")));
 }
@@ -92,9 +92,9 @@ fn of_two_services_with_one_port_the_older_one_gets_it() {
 fn the_second_service_gets_the_remaining_nodes() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]).requested = Ok(vec![address("192.0.2.1")]);
-    cluster.settle();
+    cluster.converge();
     cluster.on_nodes("api", &[80]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web"), ["192.0.2.1"]);
     assert_eq!(cluster.published("api"), ["192.0.2.2", "192.0.2.3"]);
 }
@@ -105,7 +105,7 @@ fn reserved_ports_and_host_ports_are_not_given() {
     cluster.on_nodes("ssh", &[22]);
     cluster.on_nodes("web", &[80]);
     cluster.host_port("nginx", "b");
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("ssh"), [""; 0]);
     assert_eq!(cluster.published("web"), ["192.0.2.1", "192.0.2.3"]);
     let problems = cluster.problems();
@@ -113,7 +113,7 @@ fn reserved_ports_and_host_ports_are_not_given() {
     assert!(problems[1].contains("80/TCP on b: pod ingress/nginx has it as hostPort"));
     // A pod that comes later takes its node from the Service.
     cluster.host_port("other", "a");
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web"), ["192.0.2.3"]);
 }
 
@@ -121,9 +121,9 @@ fn reserved_ports_and_host_ports_are_not_given() {
 fn nodes_that_are_not_ready_are_left_out_unless_all_are() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]);
-    cluster.settle();
+    cluster.converge();
     cluster.info("a").is_ready = false;
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web"), ["192.0.2.2", "192.0.2.3"]);
     for name in ["b", "c"] {
         cluster.info(name).is_ready = false;
@@ -132,7 +132,7 @@ fn nodes_that_are_not_ready_are_left_out_unless_all_are() {
     for name in ["a", "b", "c"] {
         cluster.info(name).is_ready = true;
     }
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web").len(), 3);
 }
 
@@ -142,10 +142,10 @@ fn excluded_nodes_are_left_out_and_removed_nodes_release_their_frontends() {
     let excluded = (kubernetes::EXCLUDE_BALANCERS.to_owned(), String::new());
     cluster.info("a").labels = [excluded].into();
     cluster.on_nodes("web", &[80]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web"), ["192.0.2.2", "192.0.2.3"]);
     cluster.nodes.remove(&node("b"));
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web"), ["192.0.2.3"]);
     assert_eq!(cluster.frontends.len(), 1);
 }
@@ -154,14 +154,14 @@ fn excluded_nodes_are_left_out_and_removed_nodes_release_their_frontends() {
 fn a_frontend_leaves_the_status_before_it_is_released() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]);
-    cluster.settle();
+    cluster.converge();
     cluster.service("web").decided = None;
     assert_eq!(cluster.steps(), ["publish [] of web"]);
-    cluster.settle();
+    cluster.converge();
     assert!(cluster.frontends.is_empty());
     // A port that the Service no longer has is not forwarded.
     cluster.on_nodes("web", &[80, 443]);
-    cluster.settle();
+    cluster.converge();
     cluster.on_nodes("web", &[443]);
     let releases =
         ["release 192.0.2.1:80/TCP", "release 192.0.2.2:80/TCP", "release 192.0.2.3:80/TCP"];
@@ -172,10 +172,10 @@ fn a_frontend_leaves_the_status_before_it_is_released() {
 fn a_published_address_whose_lease_is_lost_keeps_working() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]);
-    cluster.settle();
+    cluster.converge();
     cluster.frontends.remove(&Frontend::of_name("192.0.2.1.tcp.80").unwrap());
     assert_eq!(cluster.steps(), ["propose 192.0.2.1:80/TCP for web to a as accepted"]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web").len(), 3);
 }
 
@@ -212,12 +212,12 @@ fn a_port_that_a_service_gives_up_goes_to_one_that_waits_for_it() {
     ] {
         let mut cluster = Cluster::of_nodes();
         cluster.on_nodes("old", &[80, 443]).created = Some(Timestamp::from_second(1).unwrap());
-        cluster.settle();
+        cluster.converge();
         cluster.on_nodes("new", &[443]).created = Some(Timestamp::from_second(2).unwrap());
-        cluster.settle();
+        cluster.converge();
         assert_eq!(cluster.published("new"), [""; 0]);
         gives_up(cluster.service("old"));
-        cluster.settle();
+        cluster.converge();
         let published = cluster.published("new");
         assert_eq!(published[..2], ["192.0.2.1", "192.0.2.2"], "{published:?}");
     }
@@ -228,11 +228,11 @@ fn a_port_that_a_service_without_a_ready_pod_gives_up_is_released() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("old", &[80, 443]).is_local = true;
     cluster.pods("old", &["a", "b", "c"]);
-    cluster.settle();
+    cluster.converge();
     cluster.pods("old", &[]);
     cluster.on_nodes("old", &[80]);
     cluster.on_nodes("new", &[443]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!((cluster.published("old").len(), cluster.published("new").len()), (3, 3));
 }
 
@@ -241,13 +241,13 @@ fn a_service_that_still_forwards_a_port_is_named_to_one_that_waits_for_it() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("old", &[443]).is_local = true;
     cluster.pods("old", &["a"]);
-    cluster.settle();
+    cluster.converge();
     cluster.pods("old", &[]);
     cluster.service("old").requested = Ok(vec![address("192.0.2.2")]);
     cluster.on_nodes("new", &[80]).requested = Ok(vec![address("192.0.2.1")]);
-    cluster.settle();
+    cluster.converge();
     cluster.on_nodes("new", &[80, 443]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(
         (cluster.published("old"), cluster.published("new")),
         (vec!["192.0.2.1".into()], vec![])
@@ -261,11 +261,11 @@ fn of_two_services_that_want_the_port_of_the_other_the_older_one_gets_it() {
     for (seconds, name, port) in [(1, "old", 80), (2, "new", 443)] {
         cluster.on_nodes(name, &[port]).created = Some(Timestamp::from_second(seconds).unwrap());
     }
-    cluster.settle();
+    cluster.converge();
     for name in ["old", "new"] {
         cluster.on_nodes(name, &[80, 443]);
     }
-    cluster.settle();
+    cluster.converge();
     assert_eq!((cluster.published("old").len(), cluster.published("new").len()), (3, 0));
     assert!(cluster.problems()[0].contains("Service shop/old has it"));
 }
@@ -275,11 +275,11 @@ fn a_port_that_a_service_forwards_without_a_lease_is_taken() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("old", &[443]).is_local = true;
     cluster.pods("old", &["a"]);
-    cluster.settle();
+    cluster.converge();
     cluster.pods("old", &[]);
     cluster.on_nodes("old", &[443, 80]);
     cluster.on_nodes("new", &[80]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("old"), ["192.0.2.1"]);
     assert_eq!(cluster.published("new"), ["192.0.2.2", "192.0.2.3"]);
 }
@@ -294,7 +294,7 @@ fn auto_asks_the_pools_if_no_node_can_serve_all_ports() {
     }
     assert!(cluster.problems()[0].contains("a process listens on it"));
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16"]}));
-    cluster.settle();
+    cluster.converge();
     assert_eq!((cluster.published("web"), cluster.frontends.len()), (vec!["192.0.2.16".into()], 0));
 }
 
@@ -307,10 +307,10 @@ fn services_can_exchange_their_nodes() {
             cluster.service(name).is_local = is_local;
             cluster.pods(name, &["a", "b"]);
         }
-        cluster.settle();
+        cluster.converge();
         cluster.service("x").requested = Ok(vec![address("192.0.2.2")]);
         cluster.service("y").requested = Ok(vec![address("192.0.2.1")]);
-        cluster.settle();
+        cluster.converge();
         assert_eq!(cluster.published("x"), ["192.0.2.2"]);
         assert_eq!(cluster.published("y"), ["192.0.2.1"]);
     }
@@ -321,11 +321,11 @@ fn a_service_that_adds_a_port_keeps_its_addresses() {
     // The speakers are being updated.
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]);
-    cluster.settle();
+    cluster.converge();
     ADDRESSES.iter().for_each(|(name, _)| cluster.down(name));
     cluster.on_nodes("web", &[80, 443]);
     assert_eq!(cluster.steps()[0], "propose 192.0.2.1:443/TCP for web to a as accepted");
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web").len(), 3);
 
     // Another Service had the port until now, and is deleted or gives it up.
@@ -333,7 +333,7 @@ fn a_service_that_adds_a_port_keeps_its_addresses() {
         let mut cluster = Cluster::of_nodes();
         cluster.on_nodes("web", &[80]);
         cluster.on_nodes("old", &[443]);
-        cluster.settle();
+        cluster.converge();
         cluster.on_nodes("old", &[444]);
         if is_deleted {
             cluster.services.remove(&key("old"));
@@ -343,7 +343,7 @@ fn a_service_that_adds_a_port_keeps_its_addresses() {
         assert!(steps.iter().all(|step| !step.starts_with("publish")), "{steps:?}");
         let is_released = steps.contains(&"release 192.0.2.1:443/TCP".to_owned());
         assert_eq!(is_released, is_deleted, "the other one has no other port yet: {steps:?}");
-        cluster.settle();
+        cluster.converge();
         assert_eq!((cluster.published("web").len(), cluster.problems()), (3, vec![]));
     }
 }
@@ -352,7 +352,7 @@ fn a_service_that_adds_a_port_keeps_its_addresses() {
 fn nothing_changes_before_the_host_ports_are_known() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]);
-    cluster.settle();
+    cluster.converge();
     cluster.info("a").is_ready = false;
     let pools = BTreeMap::new();
     let plan = plan(View { host_ports: None, ..cluster.view(&pools) });
@@ -363,7 +363,7 @@ fn nothing_changes_before_the_host_ports_are_known() {
 fn a_service_that_removes_the_record_of_its_addresses_gets_no_other_ports_with_them() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]);
-    cluster.settle();
+    cluster.converge();
     for ports in [&[80, 22][..], &[22], &(1..200).collect::<Vec<_>>()] {
         cluster.on_nodes("web", ports).lose_record();
         // The Leases stay as long as the write fails: they show that the addresses are fastrak's.
@@ -372,7 +372,7 @@ fn a_service_that_removes_the_record_of_its_addresses_gets_no_other_ports_with_t
     }
     cluster.service("web").publish(&[]);
     cluster.service("web").is_foreign = false;
-    cluster.settle();
+    cluster.converge();
     assert!(cluster.frontends.is_empty());
 }
 
@@ -406,7 +406,7 @@ fn auto_waits_for_the_speaker_of_a_pool_that_starts() {
     cluster.on_nodes("web", &[80]).decided = Some(Mode::Auto);
     assert_eq!(cluster.steps(), [""; 0]);
     cluster.down("a");
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web"), ["192.0.2.2", "192.0.2.3"]);
 }
 
@@ -414,26 +414,26 @@ fn auto_waits_for_the_speaker_of_a_pool_that_starts() {
 fn auto_prefers_a_pool_and_keeps_what_it_has() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]).decided = Some(Mode::Auto);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web").len(), 3, "there is no pool");
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16"]}));
-    assert_eq!(cluster.settle(), 0, "what it has is kept");
+    assert_eq!(cluster.converge(), 0, "what it has is kept");
     cluster.on_nodes("api", &[81]).decided = Some(Mode::Auto);
     cluster.on_nodes("dns", &[82]).decided = Some(Mode::Auto);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("api"), ["192.0.2.16"]);
     assert_eq!(cluster.published("dns").len(), 3, "the pool is exhausted");
     // A pool that comes before a node has accepted a port is preferred.
     cluster.on_nodes("new", &[83]).decided = Some(Mode::Auto);
     cluster.frontend("192.0.2.1.tcp.83", "new", "a", State::Proposed);
     cluster.pool("more", &json!({"addresses": ["192.0.2.17"]}));
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("new"), ["192.0.2.17"]);
     assert!(cluster.frontends.values().all(|lease| lease.owner.key != key("new")));
     cluster.pools.clear();
-    assert_eq!(cluster.settle(), 0, "the address is kept without the pool");
+    assert_eq!(cluster.converge(), 0, "the address is kept without the pool");
     cluster.service("dns").decided = Some(Mode::AddressPool);
-    cluster.settle();
+    cluster.converge();
     assert!(cluster.frontends.values().all(|lease| lease.owner.key == key("web")));
 }
 
@@ -463,7 +463,7 @@ proptest! {
             for ((name, _), is_ready) in ADDRESSES.iter().zip(ready) {
                 cluster.info(name).is_ready = is_ready;
             }
-            cluster.settle();
+            cluster.converge();
             let mut published = BTreeSet::new();
             for service in cluster.services.values() {
                 for address in &service.published {

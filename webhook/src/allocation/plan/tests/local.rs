@@ -46,7 +46,7 @@ fn an_address_follows_the_pods() {
         assert_eq!(cluster.steps(), Vec::from_iter(expected), "{pods:?}");
         assert_eq!(cluster.problems(), [""; 0]);
     }
-    assert!(cluster.settle() < 3, "the nodes are chosen once");
+    assert!(cluster.converge() < 3, "the nodes are chosen once");
     assert_eq!(cluster.service("web").published, [address("192.0.2.16")]);
 }
 
@@ -72,7 +72,7 @@ fn an_address_stays_at_the_only_node_with_pods_while_its_speaker_does_not_accept
         let again = (state == State::Refused).then(|| "assign 192.0.2.16 to b/a again".to_owned());
         assert_eq!(cluster.steps(), Vec::from_iter(again), "{state}");
         assert!(cluster.problems()[0].contains(text), "{:?}", cluster.problems());
-        assert!(cluster.settle() < 2, "it is proposed once");
+        assert!(cluster.converge() < 2, "it is proposed once");
         cluster.lease("192.0.2.16", "web", ("b", Some("a")), state);
         cluster.seconds += seconds;
         cluster.pods("web", &["b", "c"]);
@@ -104,10 +104,10 @@ fn the_addresses_of_nodes_are_those_that_run_pods() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80]).is_local = true;
     cluster.pods("web", &["b", "c"]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web"), ["192.0.2.2", "192.0.2.3"]);
     cluster.pods("web", &["a"]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.published("web"), ["192.0.2.1"]);
     assert_eq!(cluster.frontends.len(), 1, "the other nodes are free again");
     cluster.pods("web", &[]);
@@ -121,7 +121,7 @@ fn the_addresses_of_nodes_stay_until_the_node_of_the_moved_pod_has_accepted_the_
     let service = cluster.on_nodes("web", &[80]);
     (service.is_local, service.decided) = (true, Some(Mode::Auto));
     cluster.pods("web", &["a"]);
-    cluster.settle();
+    cluster.converge();
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"]}));
     cluster.pods("web", &["b"]);
     assert_eq!(cluster.steps(), ["propose 192.0.2.2:80/TCP for web to b as proposed"]);
@@ -129,7 +129,7 @@ fn the_addresses_of_nodes_stay_until_the_node_of_the_moved_pod_has_accepted_the_
     assert_eq!(cluster.steps(), [""; 0]);
     cluster.frontend("192.0.2.2.tcp.80", "web", "b", State::Accepted);
     assert_eq!(cluster.steps(), ["publish [192.0.2.2] of web"]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(
         (cluster.published("web"), cluster.frontends.len()),
         (vec!["192.0.2.2".to_owned()], 1)

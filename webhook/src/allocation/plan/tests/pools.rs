@@ -50,7 +50,7 @@ fn an_address_in_use_is_reported_and_replaced_and_released_after_the_quarantine(
     let expected = "a device with MAC address 02:00:00:00:00:99 uses address 192.0.2.16; the Service gets \
                     another address; remove 192.0.2.16 from its AddressPool";
     assert_eq!(cluster.problems(), [expected]);
-    cluster.settle();
+    cluster.converge();
     cluster.seconds += 599;
     assert_eq!(cluster.steps(), [""; 0]);
     cluster.seconds += 1;
@@ -157,7 +157,7 @@ fn a_service_of_two_families_gets_an_address_of_each() {
     cluster.service("web").needs_all_families = true;
     assert!(cluster.problems()[0].contains("no AddressPool assigns IPv6 addresses"));
     cluster.pool("lan6", &json!({"addresses": ["2001:db8::/120"]}));
-    cluster.settle();
+    cluster.converge();
     let expected = [address("2001:db8::"), address("192.0.2.16")];
     assert_eq!(cluster.service("web").published, expected);
 }
@@ -179,9 +179,9 @@ fn an_address_is_released_after_it_has_left_the_status() {
 fn a_new_request_replaces_the_address() {
     let mut cluster = Cluster::new();
     cluster.service("web");
-    cluster.settle();
+    cluster.converge();
     cluster.service("web").requested = Ok(vec![address("192.0.2.19")]);
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.service("web").published, [address("192.0.2.19")]);
     assert_eq!(cluster.leases.keys().collect::<Vec<_>>(), [&address("192.0.2.19")]);
     // A request that cannot be read changes nothing.
@@ -209,7 +209,7 @@ fn an_address_without_a_standby_gets_one_when_a_node_joins() {
     let mut cluster = Cluster::new();
     cluster.speakers.retain(|name, _| *name == node("a"));
     cluster.service("web");
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.leases[&address("192.0.2.16")].assignment.standby, None);
     cluster.speakers.insert(node("b"), Agent::Ready);
     assert_eq!(cluster.steps(), ["assign 192.0.2.16 to a/b"]);
@@ -233,7 +233,7 @@ fn a_request_of_one_family_leaves_the_other_to_the_pools() {
     cluster.pool("lan6", &json!({"addresses": ["2001:db8::/120"]}));
     cluster.service("web").families = vec![true, false];
     cluster.service("web").requested = Ok(vec![address("192.0.2.19")]);
-    cluster.settle();
+    cluster.converge();
     let expected = [address("192.0.2.19"), address("2001:db8::")];
     assert_eq!(cluster.service("web").published, expected);
 }
@@ -242,7 +242,7 @@ fn a_request_of_one_family_leaves_the_other_to_the_pools() {
 fn a_service_that_loses_the_record_of_its_address_keeps_it_by_its_lease() {
     let mut cluster = Cluster::new();
     cluster.service("web");
-    cluster.settle();
+    cluster.converge();
     cluster.service("web").lose_record();
     assert_eq!(cluster.steps(), [""; 0]);
     cluster.service("web").decided = None;
@@ -263,7 +263,7 @@ fn nodes_of_a_pool_that_cannot_be_used_any_more_still_match_its_selector() {
     let selector = json!({"matchLabels": {"rack": "1"}});
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"], "nodeSelector": selector}));
     cluster.service("web");
-    cluster.settle();
+    cluster.converge();
     assert_eq!(cluster.leases[&address("192.0.2.16")].assignment.holder, node("b"));
     // A node joins with an address of the pool, so the pool cannot be used.
     let info = NodeInfo { addresses: vec![address("192.0.2.19")], ..NodeInfo::default() };
@@ -319,7 +319,7 @@ fn a_node_that_is_removed_from_the_cluster_loses_its_addresses() {
     assert_eq!(cluster.steps(), [""; 0], "the standby takes over if the node does not answer");
     cluster.remove("a");
     assert_eq!(cluster.steps(), ["assign 192.0.2.16 to b/c"]);
-    cluster.settle();
+    cluster.converge();
     cluster.remove("c");
     assert_eq!(cluster.steps(), [""; 0], "there is no other standby");
 }
@@ -330,14 +330,14 @@ fn a_service_waits_for_the_address_of_one_that_is_gone() {
         let mut cluster = Cluster::new();
         cluster.pool("lan", &json!({"addresses": ["192.0.2.16"]}));
         cluster.service("old");
-        cluster.settle();
+        cluster.converge();
         cluster.services.remove(&key("old"));
         cluster.service("new").requested = Ok(requested.clone());
         cluster.service("other");
         assert_eq!(cluster.steps(), ["release 192.0.2.16"]);
         let problems = cluster.problems();
         assert!(problems.len() == 1 && problems[0].starts_with("all IPv4"), "{problems:?}");
-        cluster.settle();
+        cluster.converge();
         assert_eq!(cluster.service("new").published, [address("192.0.2.16")]);
     }
 }
@@ -388,7 +388,7 @@ fn a_pool_whose_nodes_have_no_speaker_is_skipped() {
 fn an_address_stays_when_its_pool_shrinks() {
     let mut cluster = Cluster::new();
     cluster.service("web");
-    cluster.settle();
+    cluster.converge();
     cluster.pool("lan", &json!({"addresses": ["192.0.2.40"]}));
     assert_eq!(cluster.steps(), [""; 0]);
 }
@@ -418,7 +418,7 @@ proptest! {
         cluster.down(name(down));
         // The speakers accept what is proposed.
         for _ in 0..3 {
-            cluster.settle();
+            cluster.converge();
             let down = node(name(down));
             for lease in cluster.leases.values_mut() {
                 lease.assignment.state = State::Accepted;
@@ -428,7 +428,7 @@ proptest! {
                 }
             }
         }
-        cluster.settle();
+        cluster.converge();
         let mut seen = std::collections::BTreeSet::new();
         let problems: std::collections::BTreeSet<_> =
             cluster.plan().problems.into_iter().map(|(key, _)| key).collect();
@@ -438,7 +438,7 @@ proptest! {
                 prop_assert_eq!(&cluster.leases[at].owner.uid, &service.uid);
             }
             let is_served = !service.published.is_empty() || problems.contains(&service.key);
-            prop_assert_eq!(is_served, service.wants(), "{:?}", service.key);
+            prop_assert_eq!(is_served, service.needs_address(), "{:?}", service.key);
         }
         for lease in cluster.leases.values() {
             prop_assert_ne!(&lease.assignment.holder, &node(name(down)), "{:?}", lease);

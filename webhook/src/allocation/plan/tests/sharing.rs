@@ -20,7 +20,7 @@ impl Cluster {
     }
 
     fn addresses(&mut self, names: &[&str]) -> Vec<String> {
-        self.settle();
+        self.converge();
         names.iter().map(|name| self.address_of(name)).collect()
     }
 }
@@ -59,7 +59,7 @@ fn a_service_that_shares_an_address_and_loses_the_record_of_it_is_still_checked(
     let mut cluster = Cluster::new();
     cluster.sharing("web", 80);
     cluster.sharing("tls", 443);
-    cluster.settle();
+    cluster.converge();
     let service = cluster.sharing("tls", 80);
     service.lose_record();
     let steps = cluster.steps();
@@ -88,7 +88,7 @@ fn a_service_that_shares_keeps_its_address_when_another_one_of_the_same_age_come
     let mut cluster = Cluster::new();
     cluster.sharing("web", 80);
     cluster.sharing("tls", 443);
-    cluster.settle();
+    cluster.converge();
     let created = cluster.services[&key("tls")].created;
     cluster.sharing("clash", 443).created = created;
     assert_eq!(cluster.addresses(&["web", "tls", "clash"]), [SHARED, SHARED, "192.0.2.17"]);
@@ -99,7 +99,7 @@ fn a_refused_lease_does_not_part_services_that_share_its_address() {
     let mut cluster = Cluster::new();
     cluster.sharing("web", 80);
     cluster.sharing("tls", 443);
-    cluster.settle();
+    cluster.converge();
     cluster.lease(SHARED, "web", ("a", Some("b")), State::Refused);
     assert_eq!(cluster.steps(), [""; 0]);
 }
@@ -112,7 +112,7 @@ fn all_services_that_share_an_address_learn_what_is_wrong_with_it() {
         let mut cluster = Cluster::new();
         cluster.sharing("web", 80);
         cluster.sharing("tls", 443);
-        cluster.settle();
+        cluster.converge();
         cluster.lease(SHARED, "web", ("a", Some("b")), state);
         cluster.seconds += 10;
         let problems = cluster.plan().problems;
@@ -128,7 +128,7 @@ fn services_that_share_get_their_address_back_when_its_lease_is_lost() {
         let mut cluster = Cluster::new();
         cluster.sharing(first, 80);
         cluster.sharing(second, 443);
-        cluster.settle();
+        cluster.converge();
         cluster.leases.clear();
         assert_eq!(cluster.steps(), [format!("propose 192.0.2.16 for {first} to a/b")]);
         assert_eq!(cluster.addresses(&[first, second]), [SHARED, SHARED]);
@@ -139,14 +139,14 @@ fn services_that_share_get_their_address_back_when_its_lease_is_lost() {
 fn a_service_with_an_address_joins_no_other_one() {
     let mut cluster = Cluster::new();
     cluster.sharing("web", 80);
-    cluster.settle();
+    cluster.converge();
     cluster.sharing("own", 81).publish(&[address("192.0.2.18")]);
     assert_eq!(cluster.steps(), ["propose 192.0.2.18 for own to b/c"]);
     let mut cluster = Cluster::of_nodes();
     for (name, port) in [("web", 80), ("tls", 443)] {
         cluster.sharing(name, port).decided = Some(Mode::Auto);
     }
-    cluster.settle();
+    cluster.converge();
     let on_nodes = cluster.published("tls");
     cluster.pool("lan", &json!({"addresses": ["192.0.2.16/30"]}));
     cluster.sharing("alt", 8080);
@@ -173,7 +173,7 @@ fn services_that_no_longer_fit_the_first_one_move_together() {
     for (name, port) in [("web", 80), ("tls", 443), ("alt", 8080)] {
         cluster.sharing(name, port);
     }
-    cluster.settle();
+    cluster.converge();
     cluster.services.get_mut(&key("web")).unwrap().shared = None;
     let moved = [SHARED, "192.0.2.17", "192.0.2.17"];
     assert_eq!(cluster.addresses(&["web", "tls", "alt"]), moved);
@@ -184,7 +184,7 @@ fn an_address_is_released_only_once_no_service_of_the_namespace_shows_it() {
     let mut cluster = Cluster::new();
     cluster.sharing("web", 80);
     cluster.sharing("tls", 443);
-    cluster.settle();
+    cluster.converge();
     cluster.services.remove(&key("web"));
     cluster.services.get_mut(&key("tls")).unwrap().decided = None;
     assert_eq!(cluster.steps(), ["publish [] of tls"]);
@@ -212,10 +212,10 @@ proptest! {
                 let text = format!("192.0.2.{}", 15 + requested);
                 service.requested = Ok(if requested == 0 { vec![] } else { vec![address(&text)] });
             }
-            cluster.settle();
+            cluster.converge();
             if is_lost {
                 cluster.leases.clear();
-                cluster.settle();
+                cluster.converge();
             }
         }
         let problems: BTreeSet<_> =
@@ -241,7 +241,7 @@ fn shape() -> impl Strategy<Value = (u8, u16, usize, bool, u8)> {
 fn a_requested_address_can_be_shared() {
     let mut cluster = Cluster::new();
     cluster.sharing("web", 80);
-    cluster.settle();
+    cluster.converge();
     cluster.sharing("tls", 443).requested = Ok(vec![address(SHARED)]);
     assert_eq!(cluster.addresses(&["tls"]), [SHARED]);
     cluster.sharing("too", 443).requested = Ok(vec![address(SHARED)]);
@@ -254,7 +254,7 @@ fn the_address_stays_until_the_last_service_is_gone() {
     for (name, port) in [("web", 80), ("tls", 443), ("alt", 8080)] {
         cluster.sharing(name, port);
     }
-    cluster.settle();
+    cluster.converge();
     cluster.services.remove(&key("web"));
     assert_eq!(cluster.steps(), ["pass 192.0.2.16 to tls"]);
     assert_eq!(cluster.addresses(&["tls", "alt"]), [SHARED, SHARED]);
@@ -273,7 +273,7 @@ fn a_service_whose_ports_or_key_no_longer_fit_moves() {
         let mut cluster = Cluster::new();
         cluster.sharing("web", 80);
         cluster.sharing("tls", 443);
-        cluster.settle();
+        cluster.converge();
         change(cluster.services.get_mut(&key("tls")).unwrap());
         assert_eq!(cluster.addresses(&["web", "tls"]), [SHARED, "192.0.2.17"]);
     }
