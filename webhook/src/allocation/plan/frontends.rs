@@ -169,6 +169,11 @@ impl<'a> Frontends<'a> {
     ) -> Option<Problem> {
         let has_none = planned.addresses.is_empty() && !planned.is_pending;
         if causes.is_empty() {
+            let may_have =
+                |at: &&IpAddr| service.allows(**at) && service.families.contains(&at.is_ipv4());
+            if let Some(address) = self.ambiguous.iter().find(may_have) {
+                return has_none.then_some(Problem::Ambiguous(*address));
+            }
             let requested = service.requested.clone().unwrap_or_default();
             let is_local = service.is_local;
             return has_none.then_some(Problem::NoNode { requested, is_local });

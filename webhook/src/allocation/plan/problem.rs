@@ -44,6 +44,8 @@ pub(in crate::allocation) enum Problem {
     ManyPorts,
     /// No node has an address of the families of the Service, or the requested ones.
     NoNode { requested: Vec<IpAddr>, is_local: bool },
+    /// Several nodes have the address, and no other address is left.
+    Ambiguous(IpAddr),
     /// These nodes cannot serve these ports. Not blocking: other nodes serve the Service.
     PortsInUse { causes: Vec<(Frontend, NodeName, Cause)>, is_blocking: bool },
 }
@@ -97,6 +99,7 @@ impl Problem {
             | Self::NoReadyPod
             | Self::ManyPorts
             | Self::NoNode { .. }
+            | Self::Ambiguous(_)
             | Self::PortsInUse { is_blocking: true, .. } => EventReason::AddressNotAssigned,
         }
     }
@@ -125,16 +128,12 @@ impl fmt::Display for Problem {
                 "devices outside of the cluster answer for several addresses of the AddressPools, so no \
                  other one is tried for 10 minutes; look for a proxy of ARP or NDP",
             ),
-            Self::NoPool { is_ipv4, namespace, unusable } => {
-                let remedy = "create one, or see spec.autoAssign and spec.namespaceSelector";
-                write!(
-                    f,
-                    "no AddressPool assigns {} addresses automatically to namespace {namespace}; \
-                     {}",
-                    family(*is_ipv4),
-                    unusable.as_deref().unwrap_or(remedy)
-                )
-            }
+            Self::NoPool { is_ipv4, namespace, unusable } => write!(
+                f,
+                "no AddressPool assigns {} addresses automatically to namespace {namespace}; {}",
+                family(*is_ipv4),
+                unusable.as_deref().unwrap_or(POOL_REMEDY)
+            ),
             Self::Exhausted { is_ipv4, pools } => write!(
                 f,
                 "all {} addresses of {} are assigned; add addresses, or delete a Service",
@@ -162,6 +161,7 @@ impl fmt::Display for Problem {
                 names::BALANCER
             ),
             Self::NoNode { requested, is_local } => no_node(f, requested, *is_local),
+            Self::Ambiguous(address) => ambiguous(f, *address),
             Self::PortsInUse { causes, is_blocking } => ports_in_use(f, causes, *is_blocking),
         }
     }
@@ -193,6 +193,7 @@ fn family(is_ipv4: bool) -> &'static str {
     if is_ipv4 { "IPv4" } else { "IPv6" }
 }
 
+const POOL_REMEDY: &str = "create one, or see spec.autoAssign and spec.namespaceSelector";
 const NO_READY_POD: &str = "externalTrafficPolicy is Local and no pod of the Service is ready; the Service \
                             gets the addresses of the nodes that run its ready pods: see its pods, or set \
                             externalTrafficPolicy: Cluster";
@@ -225,6 +226,14 @@ fn no_node(f: &mut fmt::Formatter<'_>, requested: &[IpAddr], is_local: bool) -> 
         f,
         "the requested address {} is no InternalIP of a node; request another address",
         requested.join(" or ")
+    )
+}
+
+fn ambiguous(f: &mut fmt::Formatter<'_>, address: IpAddr) -> fmt::Result {
+    write!(
+        f,
+        "address {address} is the InternalIP of several nodes, so no Service gets it; give each node \
+         an address of its own"
     )
 }
 

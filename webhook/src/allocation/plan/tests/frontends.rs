@@ -55,6 +55,21 @@ fn a_service_gets_the_addresses_of_all_nodes_that_accept_its_ports() {
 }
 
 #[test]
+fn an_address_that_several_nodes_report_is_given_to_no_service() {
+    let mut cluster = Cluster::of_nodes();
+    cluster.info("b").internal_addresses = vec![address("192.0.2.1")];
+    cluster.on_nodes("web", &[80]);
+    cluster.converge();
+    assert_eq!(cluster.published("web"), ["192.0.2.3"]);
+    assert_eq!(cluster.problems(), [""; 0]);
+    cluster.on_nodes("dns", &[53]).requested = Ok(vec![address("192.0.2.1")]);
+    cluster.converge();
+    assert_eq!(cluster.published("dns"), [""; 0]);
+    let expected = "address 192.0.2.1 is the InternalIP of several nodes";
+    assert!(cluster.problems()[0].contains(expected), "{:?}", cluster.problems());
+}
+
+#[test]
 fn an_address_is_published_once_its_node_has_accepted_all_ports() {
     let mut cluster = Cluster::of_nodes();
     cluster.on_nodes("web", &[80, 443]);
