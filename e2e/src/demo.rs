@@ -53,8 +53,8 @@ async fn a_deployment_with_a_claim(demo: &Demo<'_>) -> Result<()> {
     let pin = demo.read("pvc", "web-data", ".metadata.annotations.fastrak\\.io/node").await?;
     ensure!(pin == node, "the pod runs on {node:?}, its claim is pinned to {pin:?}");
     let uid = demo.read("pvc", "web-data", ".metadata.uid").await?;
-    let text = pools::read(demo.pool_of(&node)?, &uid, "hello")?;
-    ensure!(text == format!("hello from {node}\n"), "the pod's file reads {text:?}");
+    let text = format!("hello from {node}\n");
+    demo.until_written(&node, &uid, ("hello", &text)).await?;
     demo.say(&format!("In the pool of {node}, where the pod runs: {uid}/data/hello: {text:?}"));
     Ok(())
 }
@@ -71,8 +71,7 @@ async fn a_stateful_set(demo: &Demo<'_>) -> Result<()> {
         for template in ["data", "log"] {
             let claim = format!("{template}-{replica}");
             let uid = demo.read("pvc", &claim, ".metadata.uid").await?;
-            let owner = pools::read(demo.pool_of(&node)?, &uid, "owner")?;
-            ensure!(owner.trim() == replica, "{claim} holds the file of {owner:?}");
+            demo.until_written(&node, &uid, ("owner", &format!("{replica}\n"))).await?;
         }
     }
     demo.say("Each replica has found its own two volumes on the node it runs on:");

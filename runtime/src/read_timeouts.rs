@@ -184,7 +184,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     const HEADER_LIMIT: Duration = Duration::from_millis(40);
-    const IDLE_LIMIT: Duration = Duration::from_millis(400);
+    const IDLE_LIMIT: Duration = Duration::from_secs(2);
     const TIMEOUTS: ReadTimeouts = ReadTimeouts { header: HEADER_LIMIT, idle: IDLE_LIMIT };
 
     fn pair() -> (DuplexStream, TimedStream<DuplexStream>, Activity) {

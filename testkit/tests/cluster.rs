@@ -151,8 +151,12 @@ async fn a_pod_writes_to_a_local_volume(cluster: &Cluster, namespace: &str) -> R
     let pod = running(&pods, "writer").await?;
     assert_eq!(pod.spec.and_then(|spec| spec.node_name).as_deref(), Some(node.name()));
     let file = folder.join("file");
-    let text = eventually(SOON, "the file is there", || async { std::fs::read_to_string(&file) });
-    assert_eq!(text.await?, "kept\n");
+    eventually(SOON, "the file is written", || async {
+        let text = std::fs::read_to_string(&file)?;
+        ensure!(text == "kept\n", "{text:?}");
+        anyhow::Ok(())
+    })
+    .await?;
     let owner = Invocation::new("stat").args(["-c", "%u:%g", &file.display().to_string()]);
     assert_eq!(owner.run().await?.stdout.trim(), "1000:2000");
     Ok(())

@@ -40,10 +40,14 @@ async fn a_claim_without_a_class_gets_the_default_one() -> Result<()> {
     create(&classes, &storage_class("usual", "example.com/none").default_class().build()).await?;
     with_namespace(&client, async |namespace| {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
-        let created = create(&claims, &claim("data").build(&namespace)).await?;
-        let class = created.spec.and_then(|spec| spec.storage_class_name);
-        ensure!(class.as_deref() == Some("usual"), "{class:?}");
-        Ok(())
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        eventually(SOON, "the API server has seen the class", || async {
+            let created = claims.create(&dry_run, &claim("data").build(&namespace)).await?;
+            let class = created.spec.and_then(|spec| spec.storage_class_name);
+            ensure!(class.as_deref() == Some("usual"), "{class:?}");
+            Ok(())
+        })
+        .await
     })
     .await
 }

@@ -34,7 +34,7 @@ async fn serves_large_claims(options: Options, count: usize) -> Result<()> {
         .await
         .context("one more")?;
     let agent = scene.program(&[])?;
-    eventually(DEADLINE * 3, "every claim has its volume", || async {
+    eventually(DEADLINE * 10, "every claim has its volume", || async {
         let volumes = scene.volumes().list_metadata(&ListParams::default()).await?.items.len();
         ensure!(volumes == count, "{volumes} of {count}: {}", agent.log_tail(5));
         Ok(())

@@ -183,8 +183,9 @@ async fn a_claim_without_its_label_grows_and_one_without_its_annotation_gets_an_
         assert_eq!(record(&scene, &label)?.bytes, 5 << 20);
         let text = "does not have label fastrak.io/node";
         scene.event_with(&namespace, "label", "NodeLabelMissing", text).await?;
-        let note = scene.event(&namespace, "both", "NodeLabelMissing").await?;
-        ensure!(note.contains("label and annotation") && note.contains("does not grow"), "{note}");
+        let text = "label and annotation";
+        let note = scene.event_with(&namespace, "both", "NodeLabelMissing", text).await?;
+        ensure!(note.contains("does not grow"), "{note}");
         shows(&scene, &both, "1Mi").await?;
         let node = json!({ names::NODE: scene.node });
         let restored = json!({ "metadata": { "labels": node, "annotations": node } });

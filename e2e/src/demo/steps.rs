@@ -143,6 +143,22 @@ impl Demo<'_> {
         .await
     }
 
+    /// Waits until a file of a volume has this content.
+    pub(super) async fn until_written(
+        &self,
+        node: &str,
+        uid: &str,
+        (file, content): (&str, &str),
+    ) -> Result<()> {
+        let pool = self.pool_of(node)?;
+        eventually(TIMEOUT, format!("file {file} of volume {uid} is written"), || async {
+            let found = pools::read(pool, uid, file)?;
+            ensure!(found == content, "{found:?}");
+            Ok(())
+        })
+        .await
+    }
+
     pub(super) async fn until_pools_are_empty(&self) -> Result<()> {
         eventually(TIMEOUT, "the pools are empty", || async {
             for (node, pool) in &self.pools {

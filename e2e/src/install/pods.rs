@@ -6,22 +6,21 @@ use fastrak_api::names;
 use fastrak_testkit::apply_manifests;
 use fastrak_testkit::{Cluster, ControlPlane, Image};
 use std::path::Path;
+use std::time::Duration;
+
+/// The timeout of a rollout on a busy machine.
+const ROLLOUT: Duration = Duration::from_secs(180);
 
 /// Installs fastrak on a cluster and waits until it is ready.
 pub async fn install(cluster: &Cluster, binaries: &Binaries) -> Result<()> {
     let agent = Image::of_binary(&binaries.agent, &tag(names::AGENT))?;
-    install_with(cluster, binaries, &agent).await
-}
-
-/// Installs fastrak with another image of the agent, which must have its [`tag`].
-pub async fn install_with(cluster: &Cluster, binaries: &Binaries, agent: &Image) -> Result<()> {
-    roll_out(cluster, binaries, agent, &base()).await
+    install_with(cluster, binaries, &agent, &base()).await
 }
 
 /// Installs fastrak from another kustomization than the base.
 pub async fn install_overlay(cluster: &Cluster, binaries: &Binaries, overlay: &Path) -> Result<()> {
     let agent = Image::of_binary(&binaries.agent, &tag(names::AGENT))?;
-    roll_out(cluster, binaries, &agent, overlay).await
+    install_with(cluster, binaries, &agent, overlay).await
 }
 
 /// Installs fastrak with the component that gives Services addresses.
@@ -32,7 +31,8 @@ pub async fn install_addresses(cluster: &Cluster, binaries: &Binaries) -> Result
     rolled_out(plane, &format!("daemonset/{}", names::SPEAKER)).await
 }
 
-async fn roll_out(
+/// Installs fastrak with another image of the agent, which must have its [`tag`].
+pub async fn install_with(
     cluster: &Cluster,
     binaries: &Binaries,
     agent: &Image,
@@ -50,9 +50,12 @@ async fn roll_out(
     Ok(())
 }
 
-async fn rolled_out(plane: &ControlPlane, workload: &str) -> Result<()> {
-    let args = ["-n", names::NAMESPACE, "rollout", "status", workload, "--timeout=50s"];
-    plane.kubectl(&args).await.map(drop)
+/// Waits until a workload of fastrak is ready.
+pub async fn rolled_out(plane: &ControlPlane, workload: &str) -> Result<()> {
+    let timeout = format!("--timeout={}s", ROLLOUT.as_secs());
+    let args = ["-n", names::NAMESPACE, "rollout", "status", workload, &timeout];
+    let command = plane.kubectl_command().args(args).timeout(ROLLOUT + Duration::from_secs(10));
+    command.run().await.map(drop)
 }
 
 /// Returns the image name of a program in the manifests.

@@ -5,10 +5,11 @@ use crate::SOON;
 use crate::random::Random;
 use anyhow::{Context, Result, ensure};
 use fastrak_api::names;
-use fastrak_e2e::install::{Binaries, pods};
+use fastrak_e2e::install::{Binaries, overlay_with, pods};
 use fastrak_testkit::process::Invocation;
 use fastrak_testkit::{Cluster, Image, Node, eventually};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use std::future::ready;
 use std::time::Duration;
 
@@ -44,7 +45,12 @@ pub(crate) async fn install(cluster: &Cluster) -> Result<()> {
         .file("bin/sh", 0o755, read(shell.trim_end().as_ref())?)
         .file(PROGRAM, 0o755, read(&binaries.agent)?)
         .starts(&["/bin/sh", "-c", SUPERVISE]);
-    pods::install_with(cluster, &binaries, &image).await
+    // A kubelet would restart the container if several probes in a row met a killed agent.
+    let remove = r#"[{"op": "remove", "path": "/spec/template/spec/containers/0/livenessProbe"}]"#;
+    let target = json!({"kind": "DaemonSet", "name": names::AGENT});
+    let patches = json!({"patches": [{"target": target, "patch": remove}]});
+    let overlay = overlay_with(cluster.plane(), &[], &patches)?;
+    pods::install_with(cluster, &binaries, &image, &overlay).await
 }
 
 /// Kills the agent of a node this number of times, each at a random moment after its start.

@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The number of claims at a time.
 const ALIVE: usize = 6;
+/// Among this number are several of each kind.
+const ENOUGH: u64 = 40;
 const MARK: &str = "mark";
 /// A class whose data stays in the trash for a while.
 const TRASHED: &str = "trashed";
@@ -70,9 +72,9 @@ impl<'a> ExtraClaims<'a> {
         Ok(Self { cluster, claims, random, number: 0, alive, done })
     }
 
-    /// Runs until it is over, and then deletes all remaining claims.
+    /// Runs until it is over and there were enough claims, and then deletes all remaining ones.
     pub(crate) async fn run(mut self, over: &AtomicBool) -> Result<ExtraReport> {
-        while !over.load(Ordering::Relaxed) {
+        while !over.load(Ordering::Relaxed) || self.number < ENOUGH {
             self.create_one().await?;
             if self.alive.len() > ALIVE {
                 self.delete_one().await?;

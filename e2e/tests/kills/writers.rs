@@ -21,6 +21,8 @@ use std::time::Duration;
 const NAME: &str = "log";
 const FEW: u32 = 3;
 const MANY: u32 = 5;
+/// The least number of restarts of pods.
+const RESTARTS: usize = 3;
 
 /// Reads the records of earlier pods and continues. Each record is synced before the next.
 const WRITE: &str = r#"
@@ -103,10 +105,10 @@ impl Writers {
         Ok(times)
     }
 
-    /// Restarts one pod after another until it is over. Returns how many times.
+    /// Restarts one pod after another until it is over, but some at least. Returns how many times.
     pub(crate) async fn restart(&self, mut random: Random, over: &AtomicBool) -> Result<usize> {
         let mut times = 0;
-        while !over.load(Ordering::Relaxed) {
+        while !over.load(Ordering::Relaxed) || times < RESTARTS {
             let name = format!("{NAME}-{}", random.below(FEW.into()));
             let old = self.running(&name, None).await?;
             // Random pauses, on which nothing depends.

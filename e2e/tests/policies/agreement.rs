@@ -75,7 +75,14 @@ async fn a_missing_default_class_is_set(cluster: &TestCluster) -> Result<()> {
     assert_eq!(results.policies["spec"]["storageClassName"], names::CLASS_DEFAULT);
     assert_eq!(results.both, results.policies);
     let classes = assets::repository().join("deploy/base/storageclasses.yaml");
-    cluster.plane.kubectl(&["apply", "-f", &classes.to_string_lossy()]).await.map(drop)
+    cluster.plane.kubectl(&["apply", "-f", &classes.to_string_lossy()]).await?;
+    eventually(SOON, "the webhook has seen the class again", || async {
+        let cases = [Case::create(claims::pinned_to(NODES[0]))];
+        let results = run(cluster, &claims::resource(), &cases).await?;
+        ensure!(results.iter().all(|results| is_pinned(&results.webhook)), "not yet");
+        Ok(())
+    })
+    .await
 }
 
 /// Checks that policies pin a claim that an existing volume fits, and that the webhook removes the

@@ -168,7 +168,7 @@ async fn a_service_answers_on_its_address_and_survives_its_node() -> Result<()> 
 
     // A restart of the speaker hands the address over.
     let pods: Api<Pod> = Api::namespaced(scene.client.clone(), names::NAMESPACE);
-    let speaker = speaker_of(&pods, now).await?;
+    let speaker = eventually(SOON, "its speaker is Ready", || speaker_of(&pods, now)).await?;
     eventually(SOON, "the first node's speaker is Ready again", || async {
         let ready = speaker_of(&pods, holder).await;
         ready.map(drop)

@@ -6,7 +6,8 @@ use fastrak_testkit::{Cluster, assets::Assets, eventually, or_skip};
 use std::time::{Duration, Instant};
 
 const PLAYGROUND: &str = env!("CARGO_BIN_EXE_playground");
-const SOON: Duration = Duration::from_secs(120);
+/// A cluster starts in two minutes on a busy machine, and then fastrak is rolled out.
+const SOON: Duration = Duration::from_secs(600);
 
 /// Returns an invocation with its own folder for the file of the running cluster, so that a cluster
 /// in use is not affected.
@@ -14,7 +15,7 @@ fn playground(args: &[&str], folder: &tempfile::TempDir) -> Invocation {
     Invocation::new(PLAYGROUND)
         .args(args)
         .env("TMPDIR", folder.path().display().to_string())
-        .timeout(Duration::from_secs(240))
+        .timeout(Duration::from_secs(900))
 }
 
 #[tokio::test]

@@ -104,8 +104,12 @@ async fn a_pod_finds_its_file_on_the_node_it_runs_on(
     let uid = claim.uid().context("it has a uid")?;
     let home = cluster.nodes().iter().find(|known| known.name() == node).context("a known node")?;
     let file = home.pool_dir().join(&uid).join("data/file");
-    let text = eventually(SOON, "the file is there", || async { std::fs::read_to_string(&file) });
-    assert_eq!(text.await?, "kept\n");
+    eventually(SOON, "the file is written", || async {
+        let text = std::fs::read_to_string(&file)?;
+        ensure!(text == "kept\n", "{text:?}");
+        anyhow::Ok(())
+    })
+    .await?;
     let elsewhere = cluster.nodes().iter().filter(|known| known.name() != node);
     for other in elsewhere {
         assert_eq!(pools::volumes(&other.pool_dir())?, Vec::<String>::new());
@@ -161,8 +165,7 @@ async fn scale_webhook(cluster: &Cluster, replicas: u8) -> Result<()> {
         })
         .await;
     }
-    let args = ["-n", names::NAMESPACE, "rollout", "status", &deployment, "--timeout=60s"];
-    cluster.kubectl(&args).await.map(drop)
+    pods::rolled_out(cluster.plane(), &deployment).await
 }
 
 async fn what_the_webhook_missed_is_repaired(

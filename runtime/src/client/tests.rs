@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 const DEADLINE: Duration = Duration::from_secs(10);
-const LIMIT: Duration = Duration::from_millis(100);
+const LIMIT: Duration = Duration::from_secs(1);
 
 #[derive(Parser)]
 struct Program {
@@ -109,14 +109,14 @@ async fn a_kubeconfig_file_reaches_its_server() {
 async fn a_request_without_a_response_times_out() {
     let client = impatient(&server().await).await;
     let error = fails(&client, "/silent").await;
-    assert!(error.contains("no response within 100ms: GET /silent"), "{error}");
+    assert!(error.contains("no response within 1s: GET /silent"), "{error}");
 }
 
 #[tokio::test]
 async fn a_response_that_stalls_times_out() {
     let client = impatient(&server().await).await;
     let error = fails(&client, "/stalls").await;
-    assert!(error.contains("no data within 100ms"), "{error}");
+    assert!(error.contains("no data within 1s"), "{error}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// heartbeat.
 const AWAY: Duration = Duration::from_secs(20);
 /// How long the standby must not take over.
-const ALONE: Duration = Duration::from_secs(8);
+const ALONE: Duration = Duration::from_secs(12);
 /// The longest delay between two attempts to reach the API server, twice.
 const BACK: Duration = Duration::from_secs(60);
 

@@ -25,7 +25,7 @@ use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -168,8 +168,15 @@ impl Rig {
     pub(crate) async fn answer(&self, address: IpAddr) -> Result<Option<String>> {
         self.client.run("ip neighbor flush dev eth0").await?;
         self.client.send_to(address).await?;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        self.client.neighbor(address).await
+        // The client asks again after a second.
+        let until = Instant::now() + Duration::from_secs(2);
+        loop {
+            let found = self.client.neighbor(address).await?;
+            if found.is_some() || Instant::now() >= until {
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until the client reaches `address` at a node.

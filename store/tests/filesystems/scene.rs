@@ -171,7 +171,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Resu
             Ok(())
         }))
     };
-    runtime.block_on(eventually(Duration::from_secs(20), what, look))
+    runtime.block_on(eventually(Duration::from_secs(90), what, look))
 }
 
 /// Everything below a directory and itself: how many inodes, and how many bytes on the disk.

@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-/// The default timeout of a kubelet's probe.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longer than the timeout of a kubelet's probe, which is a second, because the machine may be busy.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The limit of file descriptors, far below the number of connections.
 const DESCRIPTORS: usize = 96;
 

@@ -91,7 +91,7 @@ async fn a_request_that_is_being_sent_at_the_end_is_answered() -> Result<()> {
 
 #[tokio::test]
 async fn a_connection_past_its_age_closes_with_its_next_response() -> Result<()> {
-    let age = Duration::from_millis(200);
+    let age = Duration::from_secs(1);
     let server = Server::start(Limits { age, ..LIMITS }, Duration::ZERO).await?;
     let mut connection = server.connect(&[b"http/1.1"]).await?;
     let start = Instant::now();

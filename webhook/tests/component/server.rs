@@ -39,15 +39,15 @@ use tokio_rustls::client::TlsStream;
 pub(crate) const LIMITS: Limits = Limits {
     connections: 32,
     handshakes: 32,
-    handshake: Duration::from_millis(300),
-    header: Duration::from_millis(300),
+    handshake: Duration::from_secs(2),
+    header: Duration::from_secs(2),
     idle: Duration::from_secs(20),
     age: Duration::from_secs(60),
     finish: Duration::from_secs(2),
 };
 
 /// The timeout of a request.
-pub(crate) const REQUEST: Duration = Duration::from_millis(600);
+pub(crate) const REQUEST: Duration = Duration::from_secs(3);
 
 /// A timeout longer than any limit.
 const LONG: Duration = Duration::from_secs(10);

@@ -163,12 +163,12 @@ impl TestCluster {
         let events: Api<Event> = self.api(namespace);
         eventually(SOON, format!("event {reason} on {name}"), || async {
             let all = events.list(&ListParams::default()).await?;
-            let found = all.items.into_iter().find(|event| {
+            let found = all.items.into_iter().filter(|event| {
                 event.reason.as_deref() == Some(reason)
                     && event.regarding.as_ref().and_then(|on| on.name.as_deref()) == Some(name)
             });
-            let note = found.and_then(|event| event.note).context("no event")?;
-            ensure!(note.contains(says), "{note}");
+            let notes: Vec<_> = found.filter_map(|event| event.note).collect();
+            ensure!(notes.iter().any(|note| note.contains(says)), "{notes:?}");
             Ok(())
         })
         .await
