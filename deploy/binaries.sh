@@ -21,7 +21,7 @@ programs=(fastrak-webhook fastrak-agent fastrak-speaker)
 build=(cargo build --locked --release --target "$host")
 "${build[@]}" "${programs[@]/#/--package=}" >&2
 if [[ "${1:-}" == --bench ]]; then
-    # A build of its own, so that the shipped programs get no features of its dependencies.
+    # A separate build, so that the shipped programs get no features of its dependencies.
     "${build[@]}" --package=fastrak-e2e --bin=bench --bin=bare-handler >&2
     programs+=(bench bare-handler)
 fi

@@ -233,7 +233,7 @@ fn ambiguous(f: &mut fmt::Formatter<'_>, address: IpAddr) -> fmt::Result {
     write!(
         f,
         "address {address} is the InternalIP of several nodes, so no Service gets it; give each node \
-         an address of its own"
+         a unique address"
     )
 }
 
